@@ -1,0 +1,43 @@
+"""Fixtures, and the rule that a full run skips nothing."""
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+NODE_BIN = Path(__file__).parent / "node" / "node_modules" / ".bin"
+
+
+def find_program(name: str) -> str | None:
+    """A program of tests/node or of the PATH."""
+    local = NODE_BIN / name
+    return str(local) if local.exists() else shutil.which(name)
+
+
+def need(name: str, remedy: str) -> str:
+    """The path of a program that a test needs; skips the test with the remedy where it is missing."""
+    found = find_program(name)
+    if found is None:
+        pytest.skip(f"{name} is not installed: {remedy}")
+    return found
+
+
+@pytest.fixture
+def claude_program() -> str:
+    """The real Claude Code."""
+    return need("claude", "npm install --prefix tests/node")
+
+
+@pytest.fixture
+def aimock_program() -> str:
+    """An independent stand-in of the API."""
+    return need("aimock", "npm install --prefix tests/node")
+
+
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """With TESTS_MUST_NOT_SKIP set, as .ci/run sets it, a skipped test fails the run."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    skipped = reporter.stats.get("skipped", []) if reporter else []
+    if os.environ.get("TESTS_MUST_NOT_SKIP") and skipped and exitstatus == 0:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
