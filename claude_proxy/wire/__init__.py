@@ -1,0 +1,1 @@
+"""Anthropic's Messages protocol as bytes, headers and JSON: no I/O, no clock."""

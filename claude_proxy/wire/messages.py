@@ -1,0 +1,235 @@
+"""A client's request: its untouched bytes, and the few facts that we route by.
+
+A body is read once and shallowly: the members of the top-level object with their values as raw bytes. It is
+never validated beyond that: the API adds fields faster than any model of it could follow.
+"""
+
+import json
+import re
+from dataclasses import dataclass, field
+from enum import StrEnum
+from functools import cached_property
+from typing import Any
+
+import msgspec
+
+from claude_proxy.wire.headers import Headers, first
+
+MESSAGES = "/v1/messages"
+COUNT_TOKENS = "/v1/messages/count_tokens"
+
+MAX_MODEL = 256
+"""Characters of a model's name; it becomes a field of a log line."""
+
+# The first system block by which Claude Code names its version and session kind to Anthropic's billing.
+ATTRIBUTION = "x-anthropic-billing-header:"
+
+
+class BadBody(ValueError):
+    """A body that is no Messages request: not JSON, no object, or one that two readers would read differently."""
+
+
+class Background(StrEnum):
+    """The kinds of request that Claude Code makes by itself, without a prompt of the user behind them."""
+
+    TITLE = "title"
+    QUOTA_PROBE = "quota_probe"
+    WEB_SEARCH = "web_search"
+
+
+class _Key:
+    """A member's name; compared by identity, so that a twin is kept and not overwritten."""
+
+    __slots__ = ("name",)
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+
+_decode_members = msgspec.json.Decoder(dict[_Key, msgspec.Raw], dec_hook=lambda _, name: _Key(name)).decode
+_decode_value = msgspec.json.decode
+
+
+class Members:
+    """The top-level members of a JSON object, in order, their values as raw bytes."""
+
+    __slots__ = ("_pairs", "text")
+
+    def __init__(self, text: bytes) -> None:
+        """Raises BadBody where the text is not one JSON object with distinct names, in valid UTF-8."""
+        self.text = text
+        try:
+            if not text.isascii():
+                text.decode()  # msgspec skips over values without looking at their encoding
+            self._pairs = [(key.name, value) for key, value in _decode_members(text).items()]
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise BadBody(_reason(error)) from None
+        if len({name for name, _ in self._pairs}) != len(self._pairs):
+            raise BadBody("a name stands twice in the top-level object: two readers would disagree about it")
+
+    def get(self, name: str) -> Any:
+        """The decoded value of a member; None where it is absent, or holds what no number or text here can hold."""
+        raw = self.raw(name)
+        try:
+            return None if raw is None else _decode_value(raw)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueError):
+            return None
+
+    def raw(self, name: str) -> bytes | None:
+        """A member's value as it was written, or None."""
+        return next((bytes(memoryview(value)) for key, value in self._pairs if key == name), None)
+
+    def replace(self, name: str, value: object) -> bytes:
+        """The text with one member's value replaced; not another byte changes. The member must be there."""
+        return self.replace_raw(name, json.dumps(value).encode())
+
+    def replace_raw(self, name: str, value: bytes) -> bytes:
+        """As `replace`, with a value that is JSON text already."""
+        at = self.text.index(b"{") + 1
+        for key, raw in self._pairs:
+            colon = _MEMBER.match(self.text, at)
+            assert colon is not None, "the walk follows what the decoder has accepted"
+            start, end = colon.end(), colon.end() + len(memoryview(raw))
+            if key == name:
+                return b"".join((self.text[:start], value, self.text[end:]))
+            at = end
+        raise KeyError(name)
+
+
+# White space and the comma behind the value before, the name, the colon: up to where the value begins.
+_MEMBER = re.compile(rb'[ \t\r\n,]*"(?:[^"\\]|\\.)*"[ \t\r\n]*:[ \t\r\n]*', re.DOTALL)
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, RecursionError):
+        return "the body is nested too deeply"
+    if isinstance(error, UnicodeDecodeError):
+        return "the body is not valid UTF-8"
+    # msgspec's messages name the fault and the byte, never the content.
+    return f"the body is not a JSON object: {error}"
+
+
+@dataclass(frozen=True)
+class ClientRequest:
+    """One request of the client.
+
+    `target` is path and query exactly as they came. `text` is the body as JSON text: the same bytes as `body`
+    but where the body came compressed. `local` says that the peer is this machine (or a configured network).
+    """
+
+    method: str
+    target: str
+    headers: Headers = field(repr=False)
+    body: bytes = field(default=b"", repr=False)
+    text: bytes = field(default=b"", repr=False)
+    local: bool = True
+    members: Members | None = field(default=None, repr=False)
+    model: str = ""
+    stream: bool = False
+
+    @classmethod
+    def read(
+        cls,
+        method: str,
+        target: str,
+        headers: Headers,
+        body: bytes,
+        text: bytes | None = None,
+        *,
+        local: bool = True,
+    ) -> "ClientRequest":
+        """A request with a Messages body. Raises BadBody, which says what is wrong with it."""
+        text = body if text is None else text
+        members = Members(text)
+        model = members.get("model")
+        if not isinstance(model, str) or not 0 < len(model) <= MAX_MODEL or not model.isprintable():
+            raise BadBody(f"`model` must be a name of 1 to {MAX_MODEL} printable characters")
+        stream = members.raw("stream")
+        if stream not in {None, b"true", b"false", b"null"}:
+            raise BadBody("`stream` must be true or false")
+        return cls(method, target, headers, body, text, local, members, model, stream == b"true")
+
+    @property
+    def path(self) -> str:
+        return self.target.partition("?")[0]
+
+    @property
+    def query(self) -> str:
+        return self.target.partition("?")[2]
+
+    def header(self, name: str) -> str | None:
+        return first(self.headers, name)
+
+    @property
+    def is_messages(self) -> bool:
+        """Whether this asks for an answer of a model."""
+        return self.method == "POST" and self.path == MESSAGES
+
+    @property
+    def counts_tokens(self) -> bool:
+        return self.method == "POST" and self.path == COUNT_TOKENS
+
+    @property
+    def agent_id(self) -> str | None:
+        """The subagent that asks; None for the main conversation."""
+        return self.header("x-claude-code-agent-id")
+
+    @property
+    def session_id(self) -> str | None:
+        return self.header("x-claude-code-session-id")
+
+    @cached_property
+    def user_id(self) -> str | None:
+        """`metadata.user_id`, by which Claude Code names device, account and session to Anthropic."""
+        metadata = self.members.get("metadata") if self.members else None
+        value = metadata.get("user_id") if isinstance(metadata, dict) else None
+        return value if isinstance(value, str) else None
+
+    @cached_property
+    def uses_thinking(self) -> bool:
+        raw = self.members.raw("thinking") if self.members else None
+        return raw is not None and b'"disabled"' not in raw and raw != b"null"
+
+    @cached_property
+    def server_tools(self) -> tuple[str, ...]:
+        """The types of the tools that only Anthropic's servers can run, such as `web_search_20250305`."""
+        raw = self.members.raw("tools") if self.members else None
+        if self.members is None or raw is None or not (b"_20" in raw or b"mcp_toolset" in raw):
+            return ()  # their types are dated, but for one; two searches for plain bytes cost least
+        if not _SERVER_TOOL.search(raw):
+            return ()
+        tools = self.members.get("tools")
+        if not isinstance(tools, list):
+            return ()
+        kinds = (tool.get("type") for tool in tools if isinstance(tool, dict))
+        return tuple(kind for kind in kinds if isinstance(kind, str) and _SERVER_TOOL_TYPE.match(kind))
+
+    @cached_property
+    def background(self) -> Background | None:
+        """Which of Claude Code's own background calls this is, if any."""
+        if not self.is_messages or self.members is None:
+            return None
+        if any(kind.startswith("web_search") for kind in self.server_tools):
+            return Background.WEB_SEARCH
+        if not self.stream and self.members.raw("max_tokens") == b"1":
+            messages = self.members.get("messages")
+            if isinstance(messages, list) and len(messages) == 1 and _content(messages[0]) == "quota":
+                return Background.QUOTA_PROBE
+        output = self.members.raw("output_config")
+        if output is not None and b'"title"' in output and self.members.raw("tools") in (None, b"[]"):
+            return Background.TITLE
+        return None
+
+
+# Tools that the client runs have no type or type `custom`; bash, text editor, computer and memory tools have
+# a dated type but are run by the client too.
+_SERVER_TOOL = re.compile(rb'"type"\s*:\s*"(?:web_search|web_fetch|code_execution|tool_search|mcp_toolset|advisor)')
+_SERVER_TOOL_TYPE = re.compile(r"(?:web_search|web_fetch|code_execution|tool_search|mcp_toolset|advisor)")
+
+
+def _content(message: object) -> str | None:
+    """The text of a message of one text."""
+    content = message.get("content") if isinstance(message, dict) else None
+    if isinstance(content, list) and len(content) == 1 and isinstance(content[0], dict):
+        content = content[0].get("text")
+    return content if isinstance(content, str) else None

@@ -1,0 +1,153 @@
+"""Tokens and the end of an answer, read from the stream as it passes."""
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from claude_proxy.wire.sse import EventCutter
+from claude_proxy.wire.usage import Usage, UsageReader
+from tests.stand_in import message_end, message_json, message_start, sse, text_block
+
+
+def read(*blocks: bytes) -> UsageReader:
+    """A reader that was fed these blocks of whole events."""
+    reader = UsageReader()
+    for block in blocks:
+        reader.feed(block)
+    return reader
+
+
+def started(**usage: Any) -> bytes:
+    message = {"type": "message", "model": "claude-sonnet-4-5", "content": [], "usage": usage}
+    return sse("message_start", {"type": "message_start", "message": message})
+
+
+def delta(**usage: Any) -> bytes:
+    return sse("message_delta", {"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": usage})
+
+
+def test_a_new_reader_knows_nothing() -> None:
+    reader = UsageReader()
+    assert reader.usage == Usage(None, None, None, None)
+    assert (reader.started, reader.stopped, reader.error) == (False, False, None)
+
+
+def test_a_whole_answer_has_started_and_stopped_and_says_its_tokens() -> None:
+    reader = read(message_start(input_tokens=10), *text_block("hello"), *message_end(output_tokens=7))
+    assert (reader.started, reader.stopped, reader.error) == (True, True, None)
+    assert reader.usage == Usage(input_tokens=10, output_tokens=7)
+
+
+def test_an_answer_that_is_cut_keeps_what_was_metered_so_far() -> None:
+    reader = read(started(input_tokens=10, cache_read_input_tokens=90, output_tokens=1), *text_block("hel"))
+    assert (reader.started, reader.stopped) == (True, False)
+    assert reader.usage == Usage(input_tokens=10, output_tokens=1, cache_read_input_tokens=90)
+
+
+def test_each_delta_is_a_checkpoint_and_the_last_one_counts() -> None:
+    reader = read(started(input_tokens=10, output_tokens=1), delta(output_tokens=5), delta(output_tokens=9))
+    assert reader.usage == Usage(input_tokens=10, output_tokens=9)
+
+
+def test_a_later_report_corrects_all_that_it_names_and_leaves_what_is_null() -> None:
+    first = started(input_tokens=1, output_tokens=1, cache_creation_input_tokens=2, cache_read_input_tokens=3)
+    later = delta(input_tokens=4, output_tokens=0, cache_creation_input_tokens=None, cache_read_input_tokens=6)
+    assert read(first, later).usage == Usage(4, 0, 2, 6)
+
+
+def test_usage_that_is_missing_or_null_is_no_fault() -> None:
+    start = sse("message_start", {"type": "message_start", "message": {"model": "m"}})
+    end = sse("message_delta", {"type": "message_delta", "usage": None})
+    reader = read(start, end)
+    assert reader.started
+    assert reader.usage == Usage()
+
+
+def test_fields_that_nobody_knows_yet_are_passed_over() -> None:
+    known = started(input_tokens=10, cache_creation={"ephemeral_1h_input_tokens": 5}, service_tier="standard")
+    assert read(known).usage == Usage(input_tokens=10)
+
+
+@pytest.mark.parametrize("words", ["message_stop", "event: message_stop", "error", "message_delta"])
+def test_words_in_a_text_are_no_events(words: str) -> None:
+    reader = read(message_start(), *text_block(words, pieces=1))
+    assert (reader.stopped, reader.error) == (False, None)
+    assert reader.usage == Usage(input_tokens=10, output_tokens=1)
+
+
+def test_an_error_event_is_kept_as_the_upstream_sent_it() -> None:
+    data = b'{"type": "error", "error": {"type": "overloaded_error"} }'
+    reader = read(message_start(), b"event: error\ndata: " + data + b"\n\n")
+    assert (reader.error, reader.stopped) == (data, False)
+
+
+def test_an_error_event_without_data_is_an_error_too() -> None:
+    assert read(b"event: error\n\n").error == b""
+
+
+def test_several_events_in_one_block_are_all_read() -> None:
+    reader = read(b"".join([message_start(), *text_block("hello"), *message_end(output_tokens=3)]))
+    assert (reader.started, reader.stopped, reader.usage.output_tokens) == (True, True, 3)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"{",
+        b"[]",
+        b"null",
+        b'{"usage": {"output_tokens": "many"}}',
+        b'{"usage": {"output_tokens": 1.5}}',
+        b'{"message": {"usage": 7}}',
+        b'{"message": [1]}',
+        b'{"usage": "\xff"}',
+        b"[" * 100_000,
+    ],
+)
+@pytest.mark.parametrize("name", [b"message_start", b"message_delta"])
+def test_what_cannot_be_read_changes_nothing(name: bytes, data: bytes) -> None:
+    reader = read(b"event: " + name + b"\ndata: " + data + b"\n\n")
+    assert (reader.started, reader.usage) == (False, Usage())
+
+
+def test_a_message_of_text_alone_is_no_start() -> None:
+    assert not read(sse("message_start", {"type": "message_start", "message": "hello"})).started
+
+
+@given(st.lists(st.binary(max_size=40) | st.sampled_from([b"event: message_start\n", b"data: ", b"error", b"\n\n"])))
+@settings(max_examples=200, deadline=None)
+def test_no_bytes_make_it_fail(parts: list[bytes]) -> None:
+    reader = read(b"".join(parts), *parts)
+    reader.read_whole(b"".join(parts))
+    assert isinstance(reader.usage, Usage)
+
+
+def test_a_stream_cut_at_every_byte_is_read_the_same() -> None:
+    data = b"".join([message_start(input_tokens=12), *text_block("hello"), *message_end(output_tokens=8)])
+    for cut in range(1, len(data)):
+        cutter, reader = EventCutter(), UsageReader()
+        for part in (data[:cut], data[cut:]):
+            reader.feed(cutter.feed(part))
+        assert (reader.started, reader.stopped, reader.usage) == (True, True, Usage(12, 8))
+
+
+def test_a_whole_body_is_an_answer_from_start_to_stop() -> None:
+    reader = UsageReader()
+    reader.read_whole(message_json("hello"))
+    assert (reader.started, reader.stopped, reader.usage) == (True, True, Usage(10, 7))
+
+
+def test_a_whole_body_may_say_nothing_of_tokens() -> None:
+    reader = UsageReader()
+    reader.read_whole(json.dumps({"type": "message"}).encode())
+    assert (reader.started, reader.usage) == (True, Usage())
+
+
+@pytest.mark.parametrize("body", [b"", b"<html>", b"[]", b"{", b'{"usage": 1}', b"[" * 100_000])
+def test_a_body_that_cannot_be_read_is_no_answer(body: bytes) -> None:
+    reader = UsageReader()
+    reader.read_whole(body)
+    assert (reader.started, reader.stopped, reader.usage) == (False, False, Usage())
