@@ -1,0 +1,73 @@
+"""The noun: one request of the client, the attempts to answer it, and its fate."""
+
+import secrets
+import time
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Protocol
+
+from claude_proxy.failures import Failure
+from claude_proxy.wire.messages import ClientRequest
+from claude_proxy.wire.quota import Quota
+from claude_proxy.wire.usage import Usage
+
+
+class End(StrEnum):
+    """How an exchange ended, as the client experienced it."""
+
+    COMPLETE = "complete"
+    FAILED = "failed"
+    BROKEN = "broken"
+    CLIENT_GONE = "client_gone"
+
+
+def new_id() -> str:
+    """An id for a request, told apart at sight from Anthropic's `req_…`."""
+    return f"req_cp_{secrets.token_hex(12)}"
+
+
+@dataclass(slots=True)
+class Attempt:
+    """One try at one upstream. Times are of the monotonic clock, in seconds."""
+
+    upstream: str
+    model: str
+    started: float
+    credential: str = ""
+    ended: float | None = None
+    status: int | None = None
+    failure: Failure | None = None
+    quota: Quota | None = None
+
+
+@dataclass(slots=True)
+class Exchange:
+    """A request on its way. Only the forwarder closes one; observers look and never change it.
+
+    `accepted` is Unix time, `started`, `first_byte` and `ended` are of the monotonic clock, all in seconds.
+    """
+
+    request: ClientRequest
+    id: str = field(default_factory=new_id)
+    accepted: float = field(default_factory=time.time)
+    started: float = field(default_factory=time.monotonic)
+    first_byte: float | None = None
+    ended: float | None = None
+    attempts: list[Attempt] = field(default_factory=list)
+    route: str = ""
+    upstream: str = ""
+    status: int | None = None
+    usage: Usage = field(default_factory=Usage)
+    failure: Failure | None = None
+    end: End | None = None
+
+
+class Observer(Protocol):
+    """Who watches: told of each target that was passed over and each attempt that failed, as it happens, and of
+    each exchange once, when it is closed."""
+
+    def skipped(self, exchange: Exchange, upstream: str, failure: Failure) -> None: ...
+
+    def attempt_failed(self, exchange: Exchange, attempt: Attempt) -> None: ...
+
+    def closed(self, exchange: Exchange) -> None: ...

@@ -1,0 +1,89 @@
+"""One line for each thing that happens: key=value or JSON, with every known secret taken out.
+
+A line is an event name and fields; nothing is interpolated into prose, so that lines can be searched and counted.
+"""
+
+import json
+import logging
+import re
+from datetime import UTC, datetime
+from typing import Any
+
+# Whatever looks like a credential, for those that nobody told us of: the client's own in an error's words.
+_SECRET_SHAPES = r"(?<![A-Za-z0-9])sk-[A-Za-z0-9_-]{8,}|[Bb](?:earer|EARER)\s+[A-Za-z0-9._~+/=-]{8,}"  # noqa: S105 - what secrets look like
+_PLAIN = re.compile(r"[A-Za-z0-9_.:/@%+,*\-\[\]{}()#~]+")
+SHORTEST_SECRET = 6
+REDACTED = "[redacted]"
+
+
+def say(logger: logging.Logger, level: int, event: str, **fields: object) -> None:
+    """Logs an event with its fields; those that are None are left out."""
+    if logger.isEnabledFor(level):
+        logger.log(level, event, extra={"fields": fields})
+
+
+class Redactor:
+    """Knows the secrets that were read, and takes them out of text."""
+
+    def __init__(self) -> None:
+        self._secrets: set[str] = set()
+        self._pattern = re.compile(_SECRET_SHAPES)
+
+    def learn(self, secret: str) -> None:
+        """From now on this text is replaced wherever it occurs. Too short to be told from a word: ignored."""
+        if len(secret) >= SHORTEST_SECRET and secret not in self._secrets:
+            self._secrets.add(secret)
+            # Longest first: one may begin another.
+            known = [re.escape(text) for text in sorted(self._secrets, key=len, reverse=True)]
+            self._pattern = re.compile("|".join([*known, _SECRET_SHAPES]))
+
+    def clean(self, text: str) -> str:
+        return self._pattern.sub(REDACTED, text)
+
+
+class _Formatter(logging.Formatter):
+    def __init__(self, redactor: Redactor) -> None:
+        super().__init__()
+        self._redactor = redactor
+
+    def pairs(self, record: logging.LogRecord) -> dict[str, Any]:
+        """What the line says, in order, cleaned: quoting would hide a secret with a quote in it."""
+        ours = getattr(record, "fields", None)
+        at = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        pairs: dict[str, Any] = {"ts": at, "level": record.levelname.lower()}
+        if ours is not None:
+            pairs["event"] = record.getMessage()
+            pairs.update((name, value) for name, value in ours.items() if value is not None)
+        else:
+            pairs.update(event="log", logger=record.name, message=record.getMessage())
+        if record.exc_info and record.exc_info[1] is not None:
+            pairs["exception"] = self.formatException(record.exc_info)
+        return {
+            name: value if isinstance(value, (bool, int, float)) else self._clean(value)
+            for name, value in pairs.items()
+        }
+
+    def _clean(self, value: object) -> str:
+        return self._redactor.clean(str(value))
+
+
+class KeyValueFormatter(_Formatter):
+    """`key=value` pairs on one line; values with spaces or quotes are quoted as JSON strings."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return " ".join([f"{name}={_plain(value)}" for name, value in self.pairs(record).items()])
+
+
+class JsonFormatter(_Formatter):
+    """One JSON object a line."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return json.dumps(self.pairs(record), ensure_ascii=False)
+
+
+def _plain(value: object) -> str:
+    text = f"{value:.3f}".rstrip("0").rstrip(".") if isinstance(value, float) else str(value)
+    if isinstance(value, bool):
+        text = text.lower()
+    # Quoted as JSON: a line break in a peer's words cannot begin a line of its own.
+    return text if _PLAIN.fullmatch(text) else json.dumps(text, ensure_ascii=False)
