@@ -1,0 +1,1 @@
+"""What an upstream is called with, and who supplies it."""
