@@ -1,0 +1,1 @@
+"""How upstreams speak, and how each is made to sound like Anthropic."""
