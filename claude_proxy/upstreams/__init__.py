@@ -1,0 +1,1 @@
+"""The APIs we call: which, whether, and the call itself."""

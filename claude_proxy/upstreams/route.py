@@ -1,0 +1,96 @@
+"""Which upstreams answer a request: routes in order, each with its targets in order."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+from claude_proxy.upstreams.upstream import Upstream
+from claude_proxy.wire.messages import Background, ClientRequest
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """What a route asks of a request; what is None matches everything.
+
+    `model` is a glob and case-insensitive, `agent` is `main` or `sub`.
+    """
+
+    model: str | None = None
+    agent: str | None = None
+    background: Background | None = None
+
+    def matches(self, request: ClientRequest) -> bool:
+        if self.model is not None and not fnmatchcase(request.model.lower(), self.model.lower()):
+            return False
+        if self.agent is not None and (self.agent == "sub") != (request.agent_id is not None):
+            return False
+        return self.background is None or request.background is self.background
+
+    def __str__(self) -> str:
+        parts = {"model": self.model, "agent": self.agent, "background": self.background}
+        return ", ".join(f"{name} {value}" for name, value in parts.items() if value is not None) or "everything"
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """An upstream, and the name under which it knows the model; None: as the client says."""
+
+    upstream: Upstream
+    model: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    match: Match
+    targets: tuple[Target, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """Where a request goes: the targets in order, and why, in words."""
+
+    route: str
+    targets: tuple[Target, ...]
+    reason: str
+
+
+class RouteTable:
+    """All routes; the last one matches everything. Immutable: a reload makes another."""
+
+    def __init__(self, routes: Sequence[Route], upstreams: Mapping[str, Upstream], sentinels: frozenset[str]) -> None:
+        self.routes = tuple(routes)
+        self.upstreams = dict(upstreams)
+        self.sentinels = sentinels
+
+    def decide(self, request: ClientRequest) -> Decision:
+        """The first route that matches; what only Anthropic can answer goes to an Anthropic upstream whatever
+        the routes say."""
+        route = next(route for route in self.routes if route.match.matches(request))
+        needed = _needs_anthropic(request)
+        if needed is None:
+            return Decision(str(route.match), route.targets, f"matches {route.match}")
+        native = self._native(route)
+        if not native:
+            return Decision(
+                str(route.match), route.targets, f"matches {route.match}; no Anthropic upstream for {needed}"
+            )
+        return Decision(str(route.match), native, f"{needed}: only Anthropic can answer it")
+
+    def default_native(self) -> tuple[Target, ...]:
+        """Where a request goes that names no model: the default route's Anthropic upstreams."""
+        return self._native(self.routes[-1])
+
+    def _native(self, route: Route) -> tuple[Target, ...]:
+        for targets in (route.targets, self.routes[-1].targets):
+            if native := tuple(target for target in targets if target.upstream.native):
+                return native
+        return tuple(Target(upstream) for upstream in self.upstreams.values() if upstream.native)[:1]
+
+
+def _needs_anthropic(request: ClientRequest) -> str | None:
+    """Why only Anthropic can answer this, or None."""
+    if request.background is Background.QUOTA_PROBE:
+        return "a quota probe"
+    if request.server_tools:
+        return f"the server tool {request.server_tools[0]}"
+    return None

@@ -1,0 +1,48 @@
+"""One API that we may call, with everything that is particular to it."""
+
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+from claude_proxy.credentials.credential import Credential, CredentialSupply, Scheme
+from claude_proxy.dialects.dialect import Dialect
+from claude_proxy.upstreams.breaker import CircuitBreaker
+from claude_proxy.upstreams.transport import TransportSettings
+
+
+class CountTokens(StrEnum):
+    """How an upstream's tokens are counted: by itself, by our estimate, or not at all (501)."""
+
+    PASS = "pass"  # noqa: S105 - a word, not a secret
+    ESTIMATE = "estimate"
+    REJECT = "reject"
+
+
+@dataclass(frozen=True, slots=True)
+class Upstream:
+    """`base_url` has no trailing slash. `pass_through` says that the client's own login may serve it, `anonymous`
+    that it asks for no credential, `auth` in which header it takes one (None: by the kind of credential)."""
+
+    name: str
+    base_url: str
+    dialect: Dialect
+    credential: str
+    supply: CredentialSupply
+    breaker: CircuitBreaker
+    transport: TransportSettings
+    count_tokens: CountTokens
+    pass_through: bool
+    anonymous: bool
+    auth: Scheme | None
+    sentinels: frozenset[str]
+
+    @property
+    def native(self) -> bool:
+        """Whether it is Anthropic's own API: bytes pass unchanged, server tools work, tokens are counted."""
+        return self.dialect.native
+
+    def dressed(self, credential: Credential) -> Credential:
+        """A credential in the header in which this upstream takes it; the client's own stays as it came."""
+        if not credential.ours:
+            return credential
+        scheme = self.auth or (credential.scheme if self.native else Scheme.BEARER)
+        return replace(credential, scheme=scheme)
