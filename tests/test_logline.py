@@ -168,13 +168,15 @@ def test_lines_of_libraries_say_where_they_come_from(plain: Log) -> None:
     }
 
 
-def test_an_exception_stays_on_its_line(log: Log) -> None:
+def test_an_exception_stays_on_its_line(plain: Log) -> None:
     try:
         raise ValueError("it broke")
     except ValueError:
-        log.logger.exception("while serving")
-    assert "Traceback" in log.line()
-    assert "ValueError: it broke" in log.line()
+        plain.logger.exception("while serving")
+    said = fields_of(plain.line())
+    assert said["message"] == "while serving"
+    assert said["exception"].startswith("Traceback")
+    assert said["exception"].endswith("ValueError: it broke")
 
 
 def test_no_exception_is_no_field(plain: Log) -> None:
@@ -228,7 +230,7 @@ def test_what_is_too_short_for_a_secret_is_not_taken_out(short: str) -> None:
 def test_six_characters_are_enough_for_a_secret() -> None:
     redactor = Redactor()
     redactor.learn("s3cret")
-    assert redactor.clean("it is s3cret, s3cret") == f"it is {REDACTED}, {REDACTED}"
+    assert redactor.clean("it is s3cret, s3cret") == "it is [redacted], [redacted]"
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import contextlib
 import io
 import ssl
 from collections.abc import AsyncIterator, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
 import aiohttp
@@ -45,8 +45,8 @@ class Outbound:
 
     method: str
     url: str
-    headers: Headers
-    body: bytes
+    headers: Headers = field(repr=False)
+    body: bytes = field(repr=False)
 
 
 class BrokenOff(Exception):
@@ -147,7 +147,12 @@ class Transport:
             ):
                 kind = FailureKind.MALFORMED  # it began an answer and did not finish its head
             raise AttemptFailed(
-                Failure(kind, f"{upstream} could not be reached: {_in_words(error)}", upstream)
+                Failure(
+                    kind,
+                    f"{upstream} could not be reached at {URL(outbound.url).origin()}: {_in_words(error)}; "
+                    f"check the network and upstreams.{upstream}.base_url",
+                    upstream,
+                )
             ) from None
         except (aiohttp.ClientError, aiohttp.http_exceptions.HttpProcessingError, ValueError) as error:
             raise AttemptFailed(

@@ -1,6 +1,7 @@
 """A read that may block for ever: on a thread of its own, once at a time, waited for with limited patience."""
 
 import asyncio
+import gc
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -125,7 +126,8 @@ async def test_a_failure_that_nobody_waits_for_any_more_is_no_error_of_its_own()
             await read()
     with pytest.raises(OSError, match="broken"):
         await BlockingRead(function, LONG)()  # the loop has by now seen the end of the first as well
-    del read
+    del read, function
+    gc.collect()
     assert unhandled == []
 
 

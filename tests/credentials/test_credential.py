@@ -64,6 +64,10 @@ def test_a_login_is_told_from_a_key(secret: str, login: bool) -> None:
     assert (credential.source, credential.expires_at, credential.ours) == ("somewhere", 12.0, True)
 
 
+def test_what_lay_where_logins_lie_is_one_whatever_it_looks_like() -> None:
+    assert Credential("another-shape-FAKE", Scheme.BEARER, "file", stored_login=True).is_login
+
+
 def test_a_secret_is_not_shown_when_the_credential_is_printed() -> None:
     assert KEY not in repr(anthropic_credential(KEY, "env:KEY"))
 

@@ -11,7 +11,7 @@ from claude_proxy.credentials.credential import Credential, CredentialUnavailabl
 from claude_proxy.credentials.file import FileSource
 from claude_proxy.credentials.guard import SubscriptionGuard
 from claude_proxy.credentials.login import read_login
-from claude_proxy.credentials.token_store import ABSENCE_TTL, EXPIRY_SKEW, TokenStore
+from claude_proxy.credentials.token_store import TokenStore
 from tests.claude_request import stored_login
 from tests.client_requests import headers_of, message_request
 from tests.credentials.fakes import KEY, LOGIN, OTHER_LOGIN, FakeSource, key_of
@@ -19,6 +19,8 @@ from tests.frozen_clock import FrozenClock
 from tests.running import eventually
 
 TTL = 300.0
+MARGIN = 300  # seconds before its expiry from which a login is not used any more
+ABSENCE = 30  # seconds for which an empty store is not asked again
 
 
 class Stored:
@@ -123,7 +125,7 @@ async def test_a_credential_is_read_again_when_its_time_in_the_cache_is_over() -
 async def test_a_login_that_nears_its_expiry_is_read_again_before_the_cache_ends() -> None:
     source = FakeSource(secret=LOGIN)
     stored = Stored(source, ttl=10_000)
-    source.expires_at = stored.clock() + EXPIRY_SKEW + 60
+    source.expires_at = stored.clock() + MARGIN + 60
     await stored.secret()
     stored.clock.advance(59)
     assert await stored.secret() == LOGIN
@@ -136,7 +138,7 @@ async def test_a_login_that_nears_its_expiry_is_read_again_before_the_cache_ends
 async def test_a_login_about_to_expire_is_not_used_and_the_remedy_is_named() -> None:
     source = FakeSource("keychain", LOGIN)
     stored = Stored(source)
-    source.expires_at = stored.clock() + EXPIRY_SKEW
+    source.expires_at = stored.clock() + MARGIN
     with pytest.raises(CredentialUnavailable, match=r"login in the place of keychain has expired.*run `claude`"):
         await stored.secret()
 
@@ -144,7 +146,7 @@ async def test_a_login_about_to_expire_is_not_used_and_the_remedy_is_named() -> 
 async def test_a_login_with_a_second_left_before_the_margin_is_used() -> None:
     source = FakeSource(secret=LOGIN)
     stored = Stored(source)
-    source.expires_at = stored.clock() + EXPIRY_SKEW + 1
+    source.expires_at = stored.clock() + MARGIN + 1
     assert await stored.secret() == LOGIN
 
 
@@ -158,7 +160,7 @@ async def test_an_empty_store_is_asked_again_after_a_short_while_only() -> None:
     stored = Stored(source)
     assert await stored.secret() is None
     source.secret = LOGIN
-    stored.monotonic.advance(ABSENCE_TTL - 1)
+    stored.monotonic.advance(ABSENCE - 1)
     assert await stored.secret() is None
     assert source.reads == 1
     stored.monotonic.advance(1)
@@ -174,7 +176,7 @@ async def test_a_store_that_cannot_be_read_is_asked_again_after_a_short_while_on
             await stored.secret()
     assert source.reads == 1
     source.complaint, source.secret = "", LOGIN
-    stored.monotonic.advance(ABSENCE_TTL)
+    stored.monotonic.advance(ABSENCE)
     assert await stored.secret() == LOGIN
 
 
@@ -297,6 +299,23 @@ async def test_many_refused_requests_look_into_the_store_once() -> None:
     await source.begun.wait()
     source.gate.set()
     assert await asyncio.gather(*waiting) == [OTHER_LOGIN] * 20
+    assert source.reads == 2
+
+
+async def test_a_request_that_comes_while_a_refused_credential_is_looked_for_anew_waits_for_the_answer() -> None:
+    source = FakeSource(secret=LOGIN)
+    stored = Stored(source)
+    await stored.secret()
+    source.secret = OTHER_LOGIN
+    source.begun.clear()
+    source.gate.clear()
+    replacing = asyncio.create_task(stored.refused(LOGIN))
+    await source.begun.wait()
+    asking = asyncio.create_task(stored.secret())
+    await asyncio.sleep(0)
+    assert not asking.done(), "it was given the refused one"
+    source.gate.set()
+    assert await replacing == await asking == OTHER_LOGIN
     assert source.reads == 2
 
 

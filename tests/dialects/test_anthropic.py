@@ -83,6 +83,13 @@ def test_thinking_that_another_provider_signed_is_cut_out_and_nothing_else(signe
     assert DIALECT.request(asked_in(text % (foreign + b",", own)), "n") == (text % (b"", own)).replace(b'"m"', b'"n"')
 
 
+def test_a_target_that_names_the_same_model_leaves_its_spelling_alone() -> None:
+    foreign = b'{"type":"thinking","signature":"claude-proxy:minimax:c2ln"}'
+    text = b'{"model":"caf\\u00e9","messages":[{"role":"assistant","content":[7%s]}]}'
+    assert DIALECT.request(asked_in(text % b""), "café") == text % b""
+    assert DIALECT.request(asked_in(text % (b"," + foreign)), "café") == text % b""
+
+
 def test_a_turn_of_nothing_but_such_thinking_goes_whole() -> None:
     foreign = {"type": "thinking", "thinking": "Hm.", "signature": "claude-proxy:minimax:c2ln"}
     turns = [

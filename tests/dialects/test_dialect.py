@@ -136,6 +136,10 @@ def test_no_stream_makes_the_translator_fail(dialect: Dialect, data: bytes) -> N
     assert isinstance(translated(dialect, [data, b"\n\n"]), bytes)
 
 
+def test_only_anthropics_own_dialect_is_native() -> None:
+    assert [name for name, dialect in DIALECTS.items() if dialect.native] == ["anthropic"]
+
+
 @pytest.mark.parametrize("name", ["compatible", "minimax"])
 def test_a_stranger_is_asked_at_the_plain_path_and_told_nothing_of_the_client(name: str) -> None:
     request = asked()

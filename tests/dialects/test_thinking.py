@@ -102,6 +102,13 @@ def test_every_turn_is_looked_at() -> None:
     assert json.loads(cleaned.text)["messages"] == [turns[0], {"role": "assistant", "content": [text]}] * 3
 
 
+def test_a_turn_that_was_empty_before_is_not_ours_to_drop() -> None:
+    foreign = decoded(marked_by("minimax", parts(THINKING)))
+    cleaned = drop_foreign_thinking(asked(messages=[{"content": []}, {"content": [foreign]}, {"content": ""}]))
+    assert cleaned is not None
+    assert json.loads(cleaned.text)["messages"] == [{"content": []}, {"content": ""}]
+
+
 def test_where_nothing_is_marked_nothing_need_change() -> None:
     assert left(THINKING, REDACTED, {"type": "text", "text": "claude-proxy:"}) is None
 

@@ -165,6 +165,11 @@ def test_the_anthropic_targets_of_its_own_route_are_preferred_and_keep_their_ord
     assert routes.decide(message_request(**PROBE)).targets == (TO_GATEWAY, TO_CLAUDE)
 
 
+def test_where_its_own_route_has_none_the_anthropic_targets_of_the_last_route_are_taken() -> None:
+    routes = table(Route(Match("claude-*"), (TO_MINIMAX,)), Route(Match(), (TO_KIMI, TO_GATEWAY)))
+    assert routes.decide(message_request(**PROBE)).targets == (TO_GATEWAY,)
+
+
 def test_an_anthropic_upstream_that_no_route_names_serves_as_well() -> None:
     routes = table(Route(Match("claude-*"), (TO_MINIMAX,)), Route(Match(), (TO_KIMI,)))
     assert names(routes.decide(message_request(**PROBE)).targets) == ["claude"]

@@ -1,15 +1,13 @@
 """The call itself, over real sockets: how each way to fail is named. What is sent and read: test_transport.py."""
 
 import asyncio
-import datetime
-import ipaddress
 import socket
 import ssl
 from contextlib import closing
-from pathlib import Path
 
 import aiohttp
 import pytest
+import trustme
 from aiohttp.abc import AbstractResolver, ResolveResult
 
 from claude_proxy.failures import AttemptFailed, Failure, FailureKind
@@ -25,7 +23,8 @@ async def test_a_refused_connection_is_named() -> None:
     with refusing_url() as url:
         failure = await failure_of(to(url))
     assert failure.kind is FailureKind.CONNECT
-    assert failure.message.startswith("claude could not be reached: ")
+    assert failure.message.startswith(f"claude could not be reached at {url}: ")
+    assert failure.message.endswith("check the network and upstreams.claude.base_url")
 
 
 @pytest.mark.parametrize("answer", [resets(), raw(b"")], ids=["reset", "closed"])
@@ -43,47 +42,22 @@ async def test_a_server_that_speaks_no_tls_is_named() -> None:
         port = server.sockets[0].getsockname()[1]
         failure = await failure_of(to(f"https://127.0.0.1:{port}"))
     assert failure.kind is FailureKind.CONNECT
-    assert failure.message == "claude could not be reached: the TLS handshake failed"
+    assert f"at https://127.0.0.1:{port}: the TLS handshake failed;" in failure.message
 
 
-def untrusted(directory: Path) -> ssl.SSLContext:
-    """A server's context with a certificate that nobody has signed but itself."""
-    pytest.importorskip("cryptography")  # on Linux it comes with keyring
-    from cryptography import x509
-    from cryptography.hazmat.primitives import hashes, serialization
-    from cryptography.hazmat.primitives.asymmetric import ec
-    from cryptography.x509.oid import NameOID
-
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
-    today = datetime.datetime.now(datetime.UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(today - datetime.timedelta(days=1))
-        .not_valid_after(today + datetime.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    path = directory / "server.pem"
-    private = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    path.write_bytes(private + certificate.public_bytes(serialization.Encoding.PEM))
+def untrusted() -> ssl.SSLContext:
+    """A server's context with a certificate of an authority that nobody knows."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(path)
+    trustme.CA().issue_cert("127.0.0.1").configure_cert(context)
     return context
 
 
-async def test_a_certificate_that_is_not_trusted_ends_the_call_before_anything_is_sent(tmp_path: Path) -> None:
-    async with StandIn(tls=untrusted(tmp_path)) as upstream:
+async def test_a_certificate_that_is_not_trusted_ends_the_call_before_anything_is_sent() -> None:
+    async with StandIn(tls=untrusted()) as upstream:
         failure = await failure_of(to(upstream.url, headers=(("x-api-key", "FAKE"),)))
         assert upstream.received == []
     assert failure.kind is FailureKind.CONNECT
-    assert failure.message.startswith("claude could not be reached: its certificate is not trusted")
+    assert "its certificate is not trusted" in failure.message
 
 
 class Resolver(AbstractResolver):
@@ -114,13 +88,13 @@ async def fails_to_resolve(resolver: Resolver, settings: TransportSettings) -> F
 async def test_a_name_that_cannot_be_resolved_is_a_connection_that_failed() -> None:
     failure = await fails_to_resolve(Resolver(), PATIENT)
     assert failure.kind is FailureKind.CONNECT
-    assert failure.message == "claude could not be reached: its host name could not be resolved"
+    assert "at http://api.example: its host name could not be resolved;" in failure.message
 
 
 async def test_a_resolver_that_does_not_answer_is_a_connection_that_failed() -> None:
     failure = await fails_to_resolve(Resolver(asyncio.Event()), TransportSettings(connect_timeout=0.05))
     assert failure.kind is FailureKind.CONNECT
-    assert failure.message == "claude could not be reached: no connection within the time limit"
+    assert "at http://api.example: no connection within the time limit;" in failure.message
 
 
 # --- what is no HTTP -------------------------------------------------------------------------------------

@@ -42,6 +42,10 @@ def test_an_image_costs_the_same_whatever_its_bytes(size: int) -> None:
     assert 1600 <= estimate_tokens(image(size)) <= 1600 + estimate_tokens(bare) + 5
 
 
+def test_an_image_costs_1600_tokens_more_than_what_stands_around_it() -> None:
+    assert estimate_tokens(b'"data":"%s"' % (b"A" * 4096)) == 1600 + estimate_tokens(b"")
+
+
 @pytest.mark.parametrize("spaces", ["", " ", "\n\t "])
 def test_white_space_around_the_colon_makes_no_difference(spaces: str) -> None:
     assert estimate_tokens(image(1 << 20, spaces)) < 1700

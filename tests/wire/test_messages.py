@@ -206,6 +206,7 @@ def test_the_bytes_of_a_body_stay_the_clients_own(members: list[tuple[str, Any, 
     assert request.body is raw
     assert request.text is raw
     assert request.model == "m"
+    assert request.local
 
 
 def test_a_compressed_body_is_kept_beside_the_text_that_it_holds() -> None:
@@ -268,9 +269,11 @@ def test_the_user_is_named_in_metadata(metadata: Any, user: str | None) -> None:
     assert asked(metadata=metadata).user_id == user
 
 
-def test_a_request_without_a_body_has_none_of_a_bodys_facts() -> None:
-    request = ClientRequest("GET", "/v1/models?limit=1000", ())
+@pytest.mark.parametrize(("method", "target"), [("GET", "/v1/models?limit=1000"), ("POST", "/v1/messages")])
+def test_a_request_without_a_body_has_none_of_a_bodys_facts(method: str, target: str) -> None:
+    request = ClientRequest(method, target, ())
     assert (request.user_id, request.uses_thinking, request.server_tools, request.background) == (None, False, (), None)
+    assert (request.model, request.stream, request.local) == ("", False, True)
 
 
 @pytest.mark.parametrize(
@@ -297,11 +300,13 @@ def test_only_the_tools_that_anthropics_servers_run_are_server_tools() -> None:
         {"type": "web_fetch_20250910", "name": "web_fetch"},
         {"type": "code_execution_20250825", "name": "c"},
         {"type": "tool_search_tool_regex_20251119", "name": "t"},
+        {"type": "advisor_20260301", "name": "a"},
         {"type": 7},
         "no tool",
     ]
-    names = ("web_search_20250305", "web_fetch_20250910", "code_execution_20250825", "tool_search_tool_regex_20251119")
-    assert asked(tools=tools).server_tools == names
+    names = ["web_search_20250305", "web_fetch_20250910", "code_execution_20250825", "tool_search_tool_regex_20251119"]
+    assert asked(tools=tools).server_tools == (*names, "advisor_20260301")
+    assert asked(tools=[{"type": "mcp_toolset", "mcp_server_name": "m"}]).server_tools == ("mcp_toolset",)
 
 
 @pytest.mark.parametrize(
@@ -345,6 +350,10 @@ TITLE: dict[str, Any] = {
 )
 def test_claude_codes_own_calls_are_recognised(members: dict[str, Any], kind: Background | None) -> None:
     assert asked(**members).background is kind
+
+
+def test_a_background_call_is_named_in_one_word() -> None:
+    assert [str(kind) for kind in Background] == ["title", "quota_probe", "web_search"]
 
 
 def test_counting_tokens_is_no_background_call() -> None:

@@ -78,6 +78,8 @@ def telling(block: bytes) -> list[tuple[bytes, bytes]]:
 @example(b"data: a\r\r\ndata: b\r\n\r\n", [8, 9, 10])
 @example(b"data: a\r\n\r\n\r\ndata: b\n\n", [9, 10, 11, 12, 13])
 @example(b"data: a\r\r\n\n", [9, 10])
+@example(b"data: a\r\rdata: b\n\n", [16])
+@example(b"data: a\r\r\rdata: b\n\n", [10, 17])
 def test_no_byte_is_lost_or_moved_however_the_stream_is_cut(data: bytes, cuts: list[int]) -> None:
     freed, rest = cut_out(chunked(data, cuts))
     assert b"".join(freed) + rest == data
@@ -154,7 +156,8 @@ def test_what_is_unfinished_is_held_and_left_over() -> None:
     assert cutter.rest() == b"data: b\n"
 
 
-def test_an_event_without_an_end_is_not_awaited_for_ever() -> None:
+def test_an_event_without_an_end_is_awaited_for_8_mib_and_not_for_ever() -> None:
+    assert MAX_EVENT == 8 * 1024 * 1024
     cutter = EventCutter()
     assert cutter.feed(b"data: " + b"x" * (MAX_EVENT - 6)) == b""
     with pytest.raises(EventTooLong, match=str(MAX_EVENT)):

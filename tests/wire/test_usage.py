@@ -134,6 +134,32 @@ def test_a_stream_cut_at_every_byte_is_read_the_same() -> None:
         assert (reader.started, reader.stopped, reader.usage) == (True, True, Usage(12, 8))
 
 
+_events = st.sampled_from(
+    [
+        message_start(input_tokens=3),
+        delta(output_tokens=5),
+        delta(input_tokens=9, output_tokens=8),
+        sse("message_stop", {}),
+        sse("error", {"message": "first"}),
+        sse("error", {"message": "second"}),
+        *text_block("event: message_stop\n\nevent: error"),
+        b"event:message_stop\ndata:{}\n\n",
+        b": event: message_stop\n\n",
+        b"data: event: error\n\n",
+        b"data: 1\nevent: message_stop\n\n",
+    ]
+)
+
+
+@given(st.lists(st.tuples(_events, st.sampled_from([b"\n", b"\r\n", b"\r"])), max_size=8))
+@settings(max_examples=200, deadline=None)
+def test_events_are_read_the_same_together_or_each_for_itself(said: list[tuple[bytes, bytes]]) -> None:
+    spelt = [event.replace(b"\n", end) for event, end in said]
+    together, apart = read(b"".join(spelt)), read(*spelt)
+    assert (together.started, together.stopped, together.error) == (apart.started, apart.stopped, apart.error)
+    assert together.usage == apart.usage
+
+
 def test_a_whole_body_is_an_answer_from_start_to_stop() -> None:
     reader = UsageReader()
     reader.read_whole(message_json("hello"))
