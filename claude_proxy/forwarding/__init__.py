@@ -1,0 +1,1 @@
+"""From a request to a reply: attempts, and the verdict on each."""

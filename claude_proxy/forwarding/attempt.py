@@ -1,0 +1,219 @@
+"""One target, tried until it answers or there is no sense in it."""
+
+import asyncio
+import random
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import tenacity
+
+from claude_proxy.exchange import Attempt, Exchange, Observer
+from claude_proxy.failures import AttemptFailed, Failure, FailureKind, ForwardingError
+from claude_proxy.forwarding.commit import client_headers, commit
+from claude_proxy.forwarding.outbound import outbound
+from claude_proxy.forwarding.reply import Reply
+from claude_proxy.forwarding.verdict import credential_for, settled
+from claude_proxy.upstreams.route import Target
+from claude_proxy.upstreams.transport import Answer, BrokenOff, Transport
+from claude_proxy.upstreams.upstream import CountTokens, Upstream
+from claude_proxy.wire.estimate import estimate_tokens
+from claude_proxy.wire.quota import read_quota
+from claude_proxy.wire.usage import UsageReader
+
+NOT_ASKED = frozenset({FailureKind.NO_CREDENTIAL, FailureKind.UNAVAILABLE})
+"""Failures by which an upstream is passed over without having been asked."""
+
+_LARGEST_ERROR = 4 << 20  # bytes of an error's body; Anthropic's have a few hundred
+
+
+@dataclass(frozen=True, slots=True)
+class RetrySettings:
+    """Waits in seconds: `first_wait`, doubled up to `max_wait`, `max_elapsed` in all; short, since Claude Code
+    tries ten times itself. `max_retries` bounds the number beside the time."""
+
+    first_wait: float = 0.5
+    max_wait: float = 2.0
+    max_elapsed: float = 5.0
+    max_retries: int = 3
+
+
+class Attempts:
+    """Tries one target."""
+
+    def __init__(self, transport: Transport, retry: RetrySettings, observer: Observer, access_header: str) -> None:
+        self._transport = transport
+        self._retry = retry
+        self._observer = observer
+        self._access_header = access_header
+
+    async def until_good(self, exchange: Exchange, target: Target, *, last: bool) -> Reply:
+        """A reply that may be sent to the client. Raises AttemptFailed with the last failure.
+
+        `last` says that no other target is left to ask. Where one is, this one is tried again only once: the
+        client waits less for the other's answer than for a third refusal.
+        """
+        limit = self._retry.max_retries if last else min(1, self._retry.max_retries)
+        if exchange.request.members is None and exchange.request.method not in {"GET", "HEAD"}:
+            limit = 0  # an upload may have been taken although its answer was lost
+        try:
+            return await self._once(exchange, target, last)
+        except AttemptFailed as failed:
+            if not failed.failure.again:
+                raise
+            first: AttemptFailed | None = failed
+
+        async def once_more() -> Reply:
+            nonlocal first
+            if first is not None:
+                known, first = first, None
+                raise known
+            return await self._once(exchange, target, last)
+
+        # Only now: tenacity costs as much as a small request, and nearly all succeed at once.
+        retrying = tenacity.AsyncRetrying(
+            # Not where its breaker has opened meanwhile: the next target is asked, and these words are told.
+            retry=tenacity.retry_if_exception(
+                lambda error: _is_worth_another(error) and (last or target.upstream.breaker.admits)
+            ),
+            wait=self._wait,
+            stop=_Stop(1 + limit, self._retry.max_elapsed),
+            reraise=True,
+        )
+        reply: Reply = await retrying(once_more)
+        return reply
+
+    def _wait(self, state: tenacity.RetryCallState) -> float:
+        """Seconds until the next try: as the upstream asked, else doubling with jitter."""
+        error = state.outcome.exception() if state.outcome is not None else None
+        if isinstance(error, AttemptFailed):
+            if error.failure.kind is FailureKind.STALE_TOKEN:
+                return 0.0
+            if error.failure.retry_after is not None:
+                return error.failure.retry_after
+        wait = min(self._retry.first_wait * 2.0 ** (state.attempt_number - 1), self._retry.max_wait)
+        return wait * random.uniform(0.8, 1.2)  # noqa: S311 - spreads load, keeps no secret
+
+    async def _once(self, exchange: Exchange, target: Target, last: bool) -> Reply:
+        upstream = target.upstream
+        attempt = Attempt(upstream.name, target.model or exchange.request.model, time.monotonic())
+        exchange.attempts.append(attempt)
+        try:
+            if exchange.request.counts_tokens and upstream.count_tokens is not CountTokens.PASS:
+                # Nothing is asked of the upstream, so nothing is learnt of it; without a key it is passed over.
+                await credential_for(exchange.request, upstream)
+                return _estimate(exchange, upstream)
+            with upstream.breaker.admission(last_resort=last):
+                return await self._ask(exchange, attempt, target)
+        except AttemptFailed as failed:
+            if failed.failure.kind in NOT_ASKED:
+                exchange.attempts.pop()
+                self._observer.skipped(exchange, upstream.name, failed.failure)
+            else:
+                attempt.failure = failed.failure
+                attempt.ended = time.monotonic()
+                self._observer.attempt_failed(exchange, attempt)
+            raise
+        finally:
+            attempt.ended = time.monotonic()
+
+    async def _ask(self, exchange: Exchange, attempt: Attempt, target: Target) -> Reply:
+        request, upstream = exchange.request, target.upstream
+        credential = await credential_for(exchange.request, upstream)
+        attempt.credential = credential.source if credential else ""
+        sent = outbound(request, target, credential, self._access_header)
+        answer: Answer | None = None
+        reply: Reply | None = None
+        try:
+            async with asyncio.timeout(upstream.transport.header_timeout):
+                answer = await self._transport.send(sent, upstream.transport, upstream.name)
+                attempt.status = answer.status
+                attempt.quota = read_quota(answer.headers) if upstream.native else None
+                spoilt = answer.status == 401 and credential is not None and credential.ours
+                if request.members is None and not spoilt:
+                    # Not a request for a model's answer: whatever comes back is passed on as it comes.
+                    reply = Reply(
+                        answer.status,
+                        client_headers(answer.headers, upstream.dialect),
+                        None,
+                        UsageReader(),
+                        answer,
+                    )
+                elif answer.status >= 300:
+                    raise AttemptFailed(await _refusal(answer, exchange, upstream))
+                else:
+                    withheld = credential.secret if credential is not None and not upstream.native else ""
+                    reply = await commit(answer, upstream.dialect, request, _noting(attempt, upstream), withheld)
+            return reply
+        except TimeoutError:
+            seconds = upstream.transport.header_timeout
+            failure = Failure(
+                FailureKind.TIMEOUT, f"{upstream.name} gave no answer within {seconds:g} s", upstream.name
+            )
+            raise AttemptFailed(failure) from None
+        except AttemptFailed as failed:
+            raise AttemptFailed(await settled(failed.failure, credential, upstream, request)) from None
+        finally:
+            if reply is None and answer is not None:
+                answer.close()
+
+
+class _Stop(tenacity.stop.stop_base):
+    """When a target is given up: by number and by time. A stale token costs neither, and is replaced once."""
+
+    def __init__(self, tries: int, seconds: float) -> None:
+        self._tries = tries
+        self._in_time = tenacity.stop_before_delay(seconds)
+        self._replaced = 0
+
+    def __call__(self, state: tenacity.RetryCallState) -> bool:
+        error = state.outcome.exception() if state.outcome is not None else None
+        if isinstance(error, AttemptFailed) and error.failure.kind is FailureKind.STALE_TOKEN:
+            self._replaced += 1
+            return self._replaced > 1
+        return state.attempt_number - self._replaced >= self._tries or self._in_time(state)
+
+
+def _is_worth_another(error: BaseException) -> bool:
+    return isinstance(error, AttemptFailed) and error.failure.again
+
+
+def _noting(attempt: Attempt, upstream: Upstream) -> Callable[[Failure | None], None]:
+    """What is done when an answer has ended: whole (None), or broken after its first byte."""
+
+    def note(failure: Failure | None) -> None:
+        if failure is None:
+            upstream.breaker.ended_well()
+            return
+        attempt.failure = replace(failure, upstream=upstream.name)
+        upstream.breaker.failed(failure)
+
+    return note
+
+
+async def _refusal(answer: Answer, exchange: Exchange, upstream: Upstream) -> Failure:
+    try:
+        body = await answer.read(_LARGEST_ERROR)
+    except BrokenOff as broken:
+        return Failure(
+            FailureKind.MALFORMED,
+            f"{upstream.name} answered with status {answer.status}, but {broken}",
+            upstream.name,
+        )
+    return upstream.dialect.refusal(answer.status, answer.headers, body, exchange.request)
+
+
+def _estimate(exchange: Exchange, upstream: Upstream) -> Reply:
+    """A count for an upstream that cannot count: a 404 or 501 would make Claude Code ask the model instead,
+    once for each item (WIRE: A1)."""
+    if upstream.count_tokens is CountTokens.REJECT:
+        raise ForwardingError(
+            Failure(
+                FailureKind.UNSUPPORTED,
+                f"{upstream.name} does not count tokens; set `count_tokens: estimate` for it to have an estimate",
+                upstream.name,
+            )
+        )
+    tokens = estimate_tokens(exchange.request.text)
+    headers = (("Content-Type", "application/json"), ("x-claude-proxy-estimate", "true"))
+    return Reply(200, headers, b'{"input_tokens":%d}' % tokens, UsageReader())

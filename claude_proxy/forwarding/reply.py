@@ -1,0 +1,116 @@
+"""An answer on its way to the client, read as it passes."""
+
+from collections.abc import AsyncIterator, Callable
+
+from claude_proxy.dialects.dialect import StreamTranslator
+from claude_proxy.failures import Failure, FailureKind, StreamBroken
+from claude_proxy.logline import REDACTED
+from claude_proxy.upstreams.transport import Answer, BrokenOff
+from claude_proxy.wire.headers import Headers
+from claude_proxy.wire.sse import EventCutter, EventTooLong
+from claude_proxy.wire.usage import UsageReader
+
+
+class Reply:
+    """What the client gets: status, headers, and a body that is whole or comes in chunks.
+
+    `body` is None where the answer streams; then `chunks` gives it, and `is_events` says that it consists of
+    server-sent events, so that a break can be told to the client by one more of them.
+    """
+
+    def __init__(
+        self,
+        status: int,
+        headers: Headers,
+        body: bytes | None,
+        usage: UsageReader,
+        answer: Answer | None = None,
+    ) -> None:
+        self.status = status
+        self.headers = headers
+        self.body = body
+        self.usage = usage
+        self.is_events = False
+        self._answer = answer
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        """The body as it comes, passed on untouched. Raises StreamBroken."""
+        assert self._answer is not None
+        try:
+            async for chunk in self._answer.chunks():
+                yield chunk
+        except BrokenOff as broken:
+            raise StreamBroken(Failure(FailureKind.BROKEN_STREAM, f"the answer broke off: {broken}")) from None
+
+    def close(self) -> None:
+        """Releases the upstream's connection; closes it where the answer was not read to its end."""
+        if self._answer is not None:
+            self._answer.close()
+
+
+class EventReply(Reply):
+    """A stream of events, forwarded whole, each as soon as it is complete; nothing is added and nothing held."""
+
+    def __init__(
+        self,
+        status: int,
+        headers: Headers,
+        usage: UsageReader,
+        answer: Answer,
+        first: bytes,
+        source: AsyncIterator[bytes],
+        cutter: EventCutter,
+        translator: StreamTranslator | None,
+        on_end: Callable[[Failure | None], None],
+    ) -> None:
+        super().__init__(status, headers, None, usage, answer)
+        self.is_events = True
+        self._first = first
+        self._source = source
+        self._cutter = cutter
+        self._translator = translator
+        self._on_end = on_end
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        usage, cutter, translator = self.usage, self._cutter, self._translator
+        usage.feed(self._first)
+        yield self._first
+        try:
+            async for chunk in self._source:
+                block = cutter.feed(chunk)
+                if block:
+                    if translator is not None:
+                        block = translator.feed(block)
+                    usage.feed(block)
+                    yield block
+        except (BrokenOff, EventTooLong) as broken:
+            self._ended(f"the answer broke off: {broken}")
+            return
+        self._ended("the answer ended without message_stop")
+        if rest := cutter.rest():
+            yield rest
+
+    def _ended(self, how: str) -> None:
+        """Takes note of the end. Raises StreamBroken where the client has not been told of a failure yet."""
+        if self.usage.stopped:
+            self._on_end(None)  # all was said, even where the connection did not end well
+        elif self.usage.error is not None:
+            self._on_end(Failure(FailureKind.BROKEN_STREAM, "the upstream ended its stream with an error event"))
+        else:
+            failure = Failure(FailureKind.BROKEN_STREAM, how)
+            self._on_end(failure)
+            raise StreamBroken(failure)
+
+
+class Withholding:
+    """A stranger's stream, translated, without the key that it was called with."""
+
+    def __init__(self, translator: StreamTranslator, secret: bytes) -> None:
+        self._translator = translator
+        self._secret = secret
+
+    def feed(self, block: bytes) -> bytes:
+        translated = self._translator.feed(block)
+        if self._secret and self._secret in translated:
+            translated = translated.replace(self._secret, REDACTED.encode())
+        return translated

@@ -1,0 +1,96 @@
+"""What the credential decides of an attempt: which one is used, whose refusal it was, what its words may say."""
+
+from dataclasses import replace
+
+from claude_proxy.credentials.credential import (
+    Credential,
+    CredentialUnavailable,
+    SubscriptionGuarded,
+    client_secrets,
+)
+from claude_proxy.credentials.pass_through import brings_sentinel
+from claude_proxy.failures import AttemptFailed, Failure, FailureKind
+from claude_proxy.logline import REDACTED, SHORTEST_SECRET
+from claude_proxy.upstreams.upstream import Upstream
+from claude_proxy.wire.headers import canonical
+from claude_proxy.wire.messages import ClientRequest
+
+
+async def credential_for(request: ClientRequest, upstream: Upstream) -> Credential | None:
+    """What this upstream is called with; None where the client brought nothing and relies on nothing of ours."""
+    try:
+        credential = await upstream.supply.obtain(request)
+    except SubscriptionGuarded as refused:
+        raise AttemptFailed(Failure(FailureKind.NO_CREDENTIAL, str(refused), upstream.name)) from None
+    except CredentialUnavailable as unusable:
+        raise AttemptFailed(
+            Failure(
+                FailureKind.NO_CREDENTIAL,
+                f"no usable credential for {upstream.name}: {unusable}",
+                upstream.name,
+            )
+        ) from None
+    if credential is not None and credential.ours and credential.is_login and not upstream.native:
+        message = f"what {credential.source} holds is a Claude login, which is never sent to {upstream.name}"
+        raise AttemptFailed(Failure(FailureKind.NO_CREDENTIAL, message, upstream.name))
+    if credential is not None:
+        return upstream.dressed(credential)
+    if upstream.anonymous:
+        return None
+    if upstream.pass_through and not brings_sentinel(request.headers, upstream.sentinels):
+        return None  # the upstream's own 401 tells the client what it lacks
+    names = ", ".join(source.name for source in upstream.supply.sources()) or "nowhere"
+    remedy = "run `claude` and log in, or set REAL_ANTHROPIC_API_KEY" if upstream.native else f"set one in {names}"
+    raise AttemptFailed(
+        Failure(
+            FailureKind.NO_CREDENTIAL,
+            f"no credential for {upstream.name}: looked in {names} and found none; {remedy}",
+            upstream.name,
+        )
+    )
+
+
+async def settled(
+    failure: Failure, credential: Credential | None, upstream: Upstream, request: ClientRequest
+) -> Failure:
+    """The failure with what only the credential decides: whose refusal it is, and no secret in its words."""
+    if failure.kind is FailureKind.AUTH:
+        failure = await _whose(failure, credential, upstream)
+    secrets = {secret for _, secret in client_secrets(request.headers)}
+    for key, value in request.headers:
+        if canonical(key) == "cookie":
+            secrets.update((value, *(part.partition("=")[2].strip() for part in value.split(";"))))
+    if credential is not None:
+        secrets.add(credential.secret)
+    message, said = failure.message, failure.said
+    if failure.kind is FailureKind.MALFORMED and said is None and not message.startswith(upstream.name):
+        message = f"{upstream.name}: {message}"
+    for secret in sorted((secret for secret in secrets if len(secret) >= SHORTEST_SECRET), key=len, reverse=True):
+        message = message.replace(secret, REDACTED)
+    if said is not None and credential is not None and credential.ours:
+        # What the client brought it may read again; what is ours it may not.
+        said = replace(said, body=said.body.replace(credential.secret.encode(), REDACTED.encode()))
+    return replace(failure, message=message, said=said, upstream=upstream.name)
+
+
+async def _whose(failure: Failure, credential: Credential | None, upstream: Upstream) -> Failure:
+    """A refused credential: the client's own, a stale one of ours, or a dead one of ours."""
+    if credential is None or not credential.ours:
+        return replace(failure, kind=FailureKind.CLIENT_AUTH)
+    refused = failure.client_status == 401 or failure.error_type == "authentication_error"
+    if refused and await upstream.supply.replaces(credential) is not None:
+        failure = replace(failure, kind=FailureKind.STALE_TOKEN)
+    if upstream.native and refused:
+        message = (
+            f"{upstream.name} refused the credential from {credential.source}: {failure.message}. {_remedy(credential)}"
+        )
+        return replace(failure, message=message, said=None, status=403, error_type="permission_error")
+    return failure
+
+
+def _remedy(credential: Credential) -> str:
+    if not credential.is_login:
+        return "Check that key and store it anew"
+    if credential.source.startswith("env:"):
+        return "Make another with `claude setup-token`"
+    return "Run `claude` once, which renews the login"

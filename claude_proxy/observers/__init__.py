@@ -1,0 +1,1 @@
+"""Those who watch and never change: log and metrics."""

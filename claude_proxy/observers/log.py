@@ -1,0 +1,67 @@
+"""One line for each exchange, and one for each attempt that failed."""
+
+import logging
+
+from claude_proxy.exchange import Attempt, End, Exchange
+from claude_proxy.failures import Failure
+from claude_proxy.logline import say
+
+_log = logging.getLogger(__name__)
+
+
+def _milliseconds(start: float, end: float | None) -> int | None:
+    return None if end is None else round((end - start) * 1000)
+
+
+class ExchangeLog:
+    """Writes what happened; bodies and headers are never logged."""
+
+    def skipped(self, exchange: Exchange, upstream: str, failure: Failure) -> None:
+        say(_log, logging.INFO, "target_skipped", id=exchange.id, upstream=upstream, cause=failure.message)
+
+    def attempt_failed(self, exchange: Exchange, attempt: Attempt) -> None:
+        request, failure = exchange.request, attempt.failure
+        say(
+            _log,
+            logging.WARNING,
+            "attempt_failed",
+            id=exchange.id,
+            upstream=attempt.upstream,
+            model=attempt.model,
+            kind=failure.kind.value if failure else None,
+            status=attempt.status,
+            stream=request.stream,
+            body_bytes=len(request.body),
+            thinking=request.uses_thinking,
+            betas=request.header("anthropic-beta"),
+            query=request.query or None,
+            elapsed_ms=_milliseconds(exchange.started, attempt.ended),
+            cause=failure.message if failure else None,
+        )
+
+    def closed(self, exchange: Exchange) -> None:
+        request, usage, failure = exchange.request, exchange.usage, exchange.failure
+        level = logging.INFO if exchange.end in {End.COMPLETE, End.CLIENT_GONE} else logging.WARNING
+        say(
+            _log,
+            level,
+            "exchange",
+            id=exchange.id,
+            method=request.method,
+            path=request.path,
+            model=request.model or None,
+            agent="sub" if request.agent_id else None,
+            route=exchange.route or None,
+            upstream=exchange.upstream or None,
+            credential=exchange.attempts[-1].credential or None if exchange.attempts else None,
+            status=exchange.status,
+            end=exchange.end,
+            attempts=len(exchange.attempts),
+            first_byte_ms=_milliseconds(exchange.started, exchange.first_byte),
+            total_ms=_milliseconds(exchange.started, exchange.ended),
+            input_tokens=usage.input_tokens,
+            output_tokens=usage.output_tokens,
+            cache_read=usage.cache_read_input_tokens,
+            cache_write=usage.cache_creation_input_tokens,
+            cause=failure.message if failure else None,
+        )

@@ -1,0 +1,140 @@
+"""Every Prometheus metric is declared here.
+
+Labels are bounded: upstreams and routes come from the configuration, and a model that the configuration does not
+know is counted as `other`.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+
+from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from claude_proxy import __version__
+from claude_proxy.exchange import Attempt, Exchange
+from claude_proxy.failures import Failure
+
+_SECONDS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60, 120, 300, 600)
+_TOKEN_KINDS = {
+    "input": "input_tokens",
+    "output": "output_tokens",
+    "cache_read": "cache_read_input_tokens",
+    "cache_write": "cache_creation_input_tokens",
+}
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+
+class Metrics:
+    """Counts exchanges as they close. `known_model` tells whether a name may become a label."""
+
+    def __init__(self, known_model: Callable[[str], bool]) -> None:
+        self._known_model = known_model
+        self.registry = CollectorRegistry()
+        self._requests = Counter(
+            "claude_proxy_requests_total",
+            "Exchanges closed, by who answered and how they ended.",
+            ("upstream", "model", "status_class", "end"),
+            registry=self.registry,
+        )
+        self._duration = Histogram(
+            "claude_proxy_request_duration_seconds",
+            "From a request's arrival to the end of its answer.",
+            ("upstream",),
+            buckets=_SECONDS,
+            registry=self.registry,
+        )
+        self._first_byte = Histogram(
+            "claude_proxy_time_to_first_byte_seconds",
+            "From a request's arrival to the first byte of its answer.",
+            ("upstream",),
+            buckets=_SECONDS,
+            registry=self.registry,
+        )
+        self._tokens = Counter(
+            "claude_proxy_tokens_total",
+            "Tokens that upstreams reported.",
+            ("upstream", "model", "type"),
+            registry=self.registry,
+        )
+        self._errors = Counter(
+            "claude_proxy_upstream_errors_total",
+            "Attempts that failed, by kind.",
+            ("upstream", "kind"),
+            registry=self.registry,
+        )
+        self._skips = Counter(
+            "claude_proxy_targets_skipped_total",
+            "Targets passed over without being asked: no credential, or an open breaker.",
+            ("upstream", "kind"),
+            registry=self.registry,
+        )
+        self._failovers = Counter(
+            "claude_proxy_failovers_total",
+            "Exchanges that another target answered than the one asked first.",
+            ("from_upstream", "to_upstream"),
+            registry=self.registry,
+        )
+
+    def skipped(self, exchange: Exchange, upstream: str, failure: Failure) -> None:
+        self._skips.labels(upstream, failure.kind.value).inc()
+
+    def attempt_failed(self, exchange: Exchange, attempt: Attempt) -> None:
+        if attempt.failure is not None:
+            self._errors.labels(attempt.upstream, attempt.failure.kind.value).inc()
+
+    def closed(self, exchange: Exchange) -> None:
+        name = exchange.request.model
+        model = name if name and self._known_model(name) else ("other" if name else "none")
+        upstream = exchange.upstream or "none"
+        status_class = f"{exchange.status // 100}xx" if exchange.status else "none"
+        self._requests.labels(upstream, model, status_class, str(exchange.end)).inc()
+        if exchange.ended is not None:
+            self._duration.labels(upstream).observe(exchange.ended - exchange.started)
+        if exchange.first_byte is not None:
+            self._first_byte.labels(upstream).observe(exchange.first_byte - exchange.started)
+        for kind, field in _TOKEN_KINDS.items():
+            if amount := getattr(exchange.usage, field):
+                self._tokens.labels(upstream, model, kind).inc(amount)
+        first = exchange.attempts[0].upstream if exchange.attempts else upstream
+        if exchange.upstream and first != exchange.upstream:
+            self._failovers.labels(first, exchange.upstream).inc()
+
+    def render(self) -> bytes:
+        """The text that a scrape gets."""
+        return generate_latest(self.registry)
+
+
+class StateCollector(Collector):
+    """What is not counted but looked up at each scrape: what is in flight, breakers, reads of credentials."""
+
+    def __init__(
+        self,
+        in_flight: Callable[[], int],
+        breakers: Callable[[], Mapping[str, str]],
+        reads: Callable[[], Mapping[tuple[str, str], int]],
+    ) -> None:
+        self._in_flight = in_flight
+        self._breakers = breakers
+        self._reads = reads
+
+    def collect(self) -> Iterable[Metric]:
+        yield InfoMetricFamily("claude_proxy_build", "The running version.", {"version": __version__})
+        yield GaugeMetricFamily("claude_proxy_requests_in_flight", "Requests being answered now.", self._in_flight())
+        states = GaugeMetricFamily(
+            "claude_proxy_circuit_state",
+            "1 for the state in which an upstream's breaker is.",
+            labels=("upstream", "state"),
+        )
+        for upstream, current in self._breakers().items():
+            for state in ("closed", "half_open", "open"):
+                states.add_metric((upstream, state), float(state == current))
+        yield states
+        reads = CounterMetricFamily(
+            "claude_proxy_credential_reads",
+            "Reads of a place that may hold a credential.",
+            labels=("credential", "source"),
+        )
+        for (credential, source), count in self._reads().items():
+            reads.add_metric((credential, source), count)
+        yield reads

@@ -1,0 +1,1 @@
+"""The tests of the observers room: those who watch and never change."""

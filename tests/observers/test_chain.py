@@ -1,0 +1,66 @@
+"""Several observers as one: a fault of one reaches neither the exchange nor the others."""
+
+import logging
+
+import pytest
+
+from claude_proxy.exchange import Attempt, Exchange
+from claude_proxy.failures import Failure
+from claude_proxy.observers.chain import ObserverChain
+from tests.observers.closed_exchanges import REFUSED, attempt, exchange
+
+
+class Remembering:
+    """Remembers what it was told."""
+
+    def __init__(self) -> None:
+        self.told: list[object] = []
+
+    def skipped(self, exchange: Exchange, upstream: str, failure: Failure) -> None:
+        self.told += [exchange, upstream, failure]
+
+    def attempt_failed(self, exchange: Exchange, attempt: Attempt) -> None:
+        self.told += [exchange, attempt]
+
+    def closed(self, exchange: Exchange) -> None:
+        self.told += [exchange]
+
+
+class Faulty:
+    """Fails at whatever it is told."""
+
+    def skipped(self, exchange: Exchange, upstream: str, failure: Failure) -> None:
+        raise KeyError(upstream)
+
+    def attempt_failed(self, exchange: Exchange, attempt: Attempt) -> None:
+        raise KeyError(attempt.upstream)
+
+    def closed(self, exchange: Exchange) -> None:
+        raise KeyError(exchange.upstream)
+
+
+def test_every_observer_is_told_everything() -> None:
+    first, second = Remembering(), Remembering()
+    chain = ObserverChain([first, second])
+    one, tried = exchange(), attempt(failure=REFUSED)
+    chain.skipped(one, "minimax", REFUSED)
+    chain.attempt_failed(one, tried)
+    chain.closed(one)
+    assert first.told == second.told == [one, "minimax", REFUSED, one, tried, one]
+
+
+def test_a_fault_of_one_observer_is_logged_and_the_others_are_told(caplog: pytest.LogCaptureFixture) -> None:
+    before, after = Remembering(), Remembering()
+    chain = ObserverChain([before, Faulty(), after])
+    one = exchange()
+    with caplog.at_level(logging.ERROR):
+        chain.skipped(one, "minimax", REFUSED)
+        chain.attempt_failed(one, attempt(failure=REFUSED))
+        chain.closed(one)
+    assert len(before.told) == len(after.told) == 6
+    assert [record.getMessage() for record in caplog.records] == ["observer_failed"] * 3
+    assert {record.levelno for record in caplog.records} == {logging.ERROR}
+
+
+def test_a_chain_of_none_watches_nothing() -> None:
+    ObserverChain([]).closed(exchange())

@@ -1,0 +1,174 @@
+"""The metrics: what is counted, and that no request can make a label."""
+
+import pytest
+from prometheus_client import CollectorRegistry
+from prometheus_client.parser import text_string_to_metric_families
+
+from claude_proxy import __version__
+from claude_proxy.exchange import End
+from claude_proxy.failures import Failure, FailureKind
+from claude_proxy.observers.metrics import CONTENT_TYPE, Metrics, StateCollector
+from claude_proxy.wire.messages import ClientRequest
+from claude_proxy.wire.usage import Usage
+from tests.client_requests import message_request, other_request
+from tests.observers.closed_exchanges import REFUSED, attempt, exchange
+
+KNOWN = frozenset({"claude-sonnet-4-5", "claude-haiku-4-5"})
+STATES = ("closed", "half_open", "open")
+Samples = dict[tuple[str, tuple[tuple[str, str], ...]], float]
+
+
+@pytest.fixture
+def metrics() -> Metrics:
+    return Metrics(KNOWN.__contains__)
+
+
+def scraped(metrics: Metrics) -> Samples:
+    """What a scrape reads: name and labels, without the time at which each began to count."""
+    families = text_string_to_metric_families(metrics.render().decode())
+    return {
+        (sample.name, tuple(sorted(sample.labels.items()))): sample.value
+        for family in families
+        for sample in family.samples
+        if not sample.name.endswith("_created")
+    }
+
+
+def value(samples: Samples, name: str, **labels: str) -> float | None:
+    return samples.get((f"claude_proxy_{name}", tuple(sorted(labels.items()))))
+
+
+def test_nothing_is_counted_before_anything_has_happened(metrics: Metrics) -> None:
+    assert scraped(metrics) == {}
+
+
+def test_a_closed_exchange_is_counted_timed_and_its_tokens_added(metrics: Metrics) -> None:
+    for _ in range(2):
+        metrics.closed(exchange())
+    samples = scraped(metrics)
+    model = {"upstream": "claude", "model": "claude-sonnet-4-5"}
+    assert value(samples, "requests_total", **model, status_class="2xx", end="complete") == 2
+    assert value(samples, "request_duration_seconds_sum", upstream="claude") == 3.0
+    assert value(samples, "request_duration_seconds_bucket", upstream="claude", le="1.0") == 0
+    assert value(samples, "request_duration_seconds_bucket", upstream="claude", le="2.0") == 2
+    assert value(samples, "time_to_first_byte_seconds_sum", upstream="claude") == 0.5
+    for kind, tokens in {"input": 10, "output": 7, "cache_write": 3, "cache_read": 5}.items():
+        assert value(samples, "tokens_total", **model, type=kind) == 2 * tokens
+
+
+def test_what_did_not_happen_is_not_counted(metrics: Metrics) -> None:
+    metrics.closed(
+        exchange(
+            other_request("GET", "/v1/models"),
+            attempts=[],
+            upstream="",
+            status=None,
+            first_byte=None,
+            ended=None,
+            usage=Usage(),
+            end=End.CLIENT_GONE,
+        )
+    )
+    assert scraped(metrics) == {
+        (
+            "claude_proxy_requests_total",
+            (("end", "client_gone"), ("model", "none"), ("status_class", "none"), ("upstream", "none")),
+        ): 1
+    }
+
+
+@pytest.mark.parametrize(("status", "expected"), [(200, "2xx"), (404, "4xx"), (529, "5xx"), (None, "none")])
+def test_statuses_are_counted_by_class(metrics: Metrics, status: int | None, expected: str) -> None:
+    metrics.closed(exchange(status=status))
+    assert ("status_class", expected) in next(labels for name, labels in scraped(metrics) if "requests" in name)
+
+
+def test_failed_attempts_are_counted_by_kind(metrics: Metrics) -> None:
+    metrics.attempt_failed(exchange(), attempt(failure=REFUSED))
+    metrics.attempt_failed(exchange(), attempt(failure=REFUSED))
+    metrics.attempt_failed(exchange(), attempt("minimax", failure=Failure(FailureKind.TIMEOUT, "too late")))
+    metrics.attempt_failed(exchange(), attempt())
+    samples = scraped(metrics)
+    assert value(samples, "upstream_errors_total", upstream="claude", kind="connect") == 2
+    assert value(samples, "upstream_errors_total", upstream="minimax", kind="timeout") == 1
+    assert len(samples) == 2
+
+
+def test_targets_that_were_passed_over_are_counted_by_reason(metrics: Metrics) -> None:
+    metrics.skipped(exchange(), "minimax", Failure(FailureKind.NO_CREDENTIAL, "none"))
+    assert scraped(metrics) == {
+        ("claude_proxy_targets_skipped_total", (("kind", "no_credential"), ("upstream", "minimax"))): 1
+    }
+
+
+def test_an_answer_of_another_target_than_the_first_is_a_failover(metrics: Metrics) -> None:
+    metrics.closed(exchange(attempts=[attempt("minimax", failure=REFUSED), attempt("claude")]))
+    metrics.closed(exchange(attempts=[attempt("claude", failure=REFUSED), attempt("claude")]))
+    metrics.closed(exchange(attempts=[attempt("minimax", failure=REFUSED)], upstream=""))
+    samples = scraped(metrics)
+    assert value(samples, "failovers_total", from_upstream="minimax", to_upstream="claude") == 1
+    assert sum(number for (name, _), number in samples.items() if "failovers" in name) == 1
+
+
+@pytest.mark.parametrize(
+    ("request_of", "label"),
+    [
+        (message_request(model="claude-haiku-4-5"), "claude-haiku-4-5"),
+        (message_request(model="invented"), "other"),
+        (message_request(model="claude-haiku-4-5" + "x" * 200), "other"),
+        (other_request("GET", "/v1/models"), "none"),
+    ],
+    ids=["known", "invented", "long", "none"],
+)
+def test_only_known_models_become_labels(metrics: Metrics, request_of: ClientRequest, label: str) -> None:
+    metrics.closed(exchange(request_of))
+    assert ("model", label) in next(labels for name, labels in scraped(metrics) if "requests" in name)
+
+
+def test_a_thousand_invented_names_paths_and_methods_are_no_more_lines_than_one(metrics: Metrics) -> None:
+    metrics.closed(exchange(message_request(model="invented")))
+    metrics.closed(exchange(other_request("GET", "/v1/models")))
+    before = set(scraped(metrics))
+    for number in range(1000):
+        metrics.closed(exchange(message_request(("x-claude-code-agent-id", str(number)), model=f"model-{number}")))
+        metrics.closed(exchange(other_request(f"M{number}", f"/v1/{number}"), route=f"route {number}"))
+    assert set(scraped(metrics)) == before
+
+
+def test_two_houses_do_not_share_their_metrics() -> None:
+    first, second = Metrics(KNOWN.__contains__), Metrics(KNOWN.__contains__)
+    first.closed(exchange())
+    assert scraped(second) == {}
+
+
+def test_states_are_looked_up_at_each_scrape(metrics: Metrics) -> None:
+    in_flight, breakers, reads = [3], {"claude": "closed"}, {("claude", "keychain"): 2}
+    metrics.registry.register(StateCollector(lambda: in_flight[0], lambda: breakers, lambda: reads))
+    samples = scraped(metrics)
+    assert value(samples, "build_info", version=__version__) == 1
+    assert value(samples, "requests_in_flight") == 3
+    assert value(samples, "credential_reads_total", credential="claude", source="keychain") == 2
+    states = {state: value(samples, "circuit_state", upstream="claude", state=state) for state in STATES}
+    assert states == {"closed": 1, "half_open": 0, "open": 0}
+    in_flight[0], breakers["claude"] = 0, "open"
+    samples = scraped(metrics)
+    assert value(samples, "requests_in_flight") == 0
+    states = {state: value(samples, "circuit_state", upstream="claude", state=state) for state in STATES}
+    assert states == {"closed": 0, "half_open": 0, "open": 1}
+
+
+def test_every_name_begins_with_the_proxys_own_and_is_explained(metrics: Metrics) -> None:
+    metrics.registry.register(StateCollector(lambda: 0, dict, dict))
+    for family in metrics.registry.collect():
+        assert family.name.startswith("claude_proxy_")
+        assert family.documentation.endswith(".")
+
+
+def test_a_collector_can_be_described_without_a_scrape_of_its_own() -> None:
+    registry = CollectorRegistry()
+    registry.register(StateCollector(lambda: 0, dict, dict))
+    assert registry.get_sample_value("claude_proxy_requests_in_flight") == 0
+
+
+def test_the_text_is_of_the_type_that_a_scrape_is_told() -> None:
+    assert CONTENT_TYPE.startswith("text/plain; version=0.0.4")
