@@ -1,0 +1,108 @@
+"""Doors and doorkeepers put together: each request is checked, then answered by the door its path names.
+
+Paths are matched raw and exactly. A path that could be read in two ways (encoded letters, dot segments, double
+slashes) is refused rather than normalised: the upstream might normalise differently.
+"""
+
+import re
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import nullcontext
+
+from aiohttp import HttpVersion10, web
+
+from claude_proxy import __version__
+from claude_proxy.web.drain import Drain
+from claude_proxy.web.errors import SERVER, Refused, refusal
+from claude_proxy.web.guard import Guard
+from claude_proxy.web.health import Health, answer_json
+from claude_proxy.web.messages import MessagesDoor
+from claude_proxy.web.models import ModelsDoor
+from claude_proxy.web.openapi import openapi_json, openapi_yaml
+from claude_proxy.wire.messages import COUNT_TOKENS, MESSAGES
+
+Door = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
+
+_PLAIN_PATH = re.compile(r"/|(?:/(?!\.{1,2}(?:/|$))[A-Za-z0-9_.~:@!$&'()*+,=-]+)+/?")
+_PLAIN_QUERY = re.compile(r"[!-~]*")
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"})
+_POST_ONLY = frozenset({MESSAGES, COUNT_TOKENS})
+_ALWAYS_OPEN = frozenset({"/health", "/livez", "/metrics"})
+
+
+class App:
+    """The handler of every request."""
+
+    def __init__(self, guard: Guard, drain: Drain, messages: MessagesDoor, models: ModelsDoor, health: Health) -> None:
+        self._guard = guard
+        self._drain = drain
+        self._messages = messages.answer
+        self._doors: Mapping[tuple[str, str], Door] = {
+            ("GET", "/"): _landing,
+            ("GET", "/api/hello"): _landing,
+            ("GET", "/health"): health.health,
+            ("GET", "/livez"): health.livez,
+            ("GET", "/metrics"): health.metrics,
+            ("GET", "/openapi.json"): openapi_json,
+            ("GET", "/openapi.yaml"): openapi_yaml,
+            ("GET", "/v1/models"): models.answer,
+            ("POST", "/v1/chat/completions"): _not_this_api,
+        }
+        self._paths = frozenset(path for _, path in self._doors)
+
+    async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
+        try:
+            path = _checked_path(request)
+            self._guard.admit(request, path)
+            with self._drain.request() if path not in _ALWAYS_OPEN else nullcontext():
+                if self._drain.draining and path not in _ALWAYS_OPEN:
+                    raise _draining()
+                return await self._door(request.method, path)(request)
+        except Refused as refused:
+            return refusal(refused)
+
+    def _door(self, method: str, path: str) -> Door:
+        door = self._doors.get(("GET" if method == "HEAD" else method, path))
+        if door is not None:
+            return door
+        if method not in _METHODS or path in self._paths or (path in _POST_ONLY and method != "POST"):
+            # Closed: what follows a CONNECT is no request.
+            raise Refused(405, "method", "this method is not served here", close=True)
+        if path.startswith("/v1/"):
+            return self._messages
+        raise Refused(404, "not_found", "there is nothing here; the API is below /v1/, /health says how the daemon is")
+
+
+def _checked_path(request: web.BaseRequest) -> str:
+    """The path, raw. Raises Refused for what is not plain HTTP/1.x to a plain path."""
+    coding = request.headers.getall("Transfer-Encoding", [])
+    if coding and (coding[0].strip().lower() != "chunked" or len(coding) > 1 or request.version == HttpVersion10):
+        raise Refused(400, "malformed", "the only Transfer-Encoding understood is `chunked`, in HTTP/1.1", close=True)
+    if "Upgrade" in request.headers and not request.body_exists:
+        # What follows on the connection may be of the other protocol: it must not be read as a request.
+        raise Refused(400, "malformed", "no other protocol is spoken here than HTTP/1.1", close=True)
+    path, _, query = request.raw_path.partition("?")
+    if not _PLAIN_PATH.fullmatch(path) or not _PLAIN_QUERY.fullmatch(query):
+        raise Refused(
+            400, "malformed", "the path must be plain: no encoding, no dot segments, no authority", close=True
+        )
+    return path
+
+
+def _draining() -> Refused:
+    message = "claude-proxy is shutting down and takes no new requests; it will be back in a moment"
+    return Refused(503, "draining", message, headers=(("retry-after", "1"), ("x-should-retry", "true")), close=True)
+
+
+async def _landing(request: web.BaseRequest) -> web.Response:
+    """What a client's warm-up call and a person with a browser get."""
+    if request.raw_path.startswith("/api/"):
+        return answer_json({"message": "hello"})
+    return web.Response(
+        text=f"claude-proxy {__version__}\n\n"
+        "/health        how the daemon is\n/metrics       for Prometheus\n/openapi.yaml  the API\n",
+        headers={"Server": SERVER},
+    )
+
+
+async def _not_this_api(_: web.BaseRequest) -> web.Response:
+    raise Refused(400, "wrong_api", "OpenAI's Chat Completions is not served here; use POST /v1/messages")

@@ -1,0 +1,76 @@
+"""`/health`, `/livez` and `/metrics`: how the daemon is, without a secret."""
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from aiohttp import web
+
+from claude_proxy import __version__
+from claude_proxy.forwarding.forwarder import Forwarder
+from claude_proxy.upstreams.upstream import Upstream
+from claude_proxy.web.drain import Drain
+from claude_proxy.web.errors import SERVER
+
+
+class Health:
+    """Answers from memory: asking how the daemon is never asks an upstream, a disk or a keychain."""
+
+    def __init__(self, drain: Drain, forwarder: Forwarder, metrics: Callable[[], bytes], metrics_type: str) -> None:
+        self._drain = drain
+        self._forwarder = forwarder
+        self._metrics = metrics
+        self._metrics_type = metrics_type
+        self._started = time.monotonic()
+
+    async def health(self, _: web.BaseRequest) -> web.Response:
+        """200 `healthy`, 503 `draining`."""
+        upstreams = self._forwarder.routes.upstreams
+        body = {
+            "status": "draining" if self._drain.draining else "healthy",
+            "version": __version__,
+            "uptime_seconds": round(time.monotonic() - self._started, 1),
+            "in_flight": self._drain.in_flight,
+            "upstreams": {name: _upstream(upstream) for name, upstream in upstreams.items()},
+            "credentials": _credentials(upstreams),
+        }
+        return answer_json(body, 503 if self._drain.draining else 200)
+
+    async def livez(self, _: web.BaseRequest) -> web.Response:
+        """Always 200: the process runs."""
+        return answer_json({"in_flight": self._drain.in_flight, "draining": self._drain.draining})
+
+    async def metrics(self, _: web.BaseRequest) -> web.Response:
+        return web.Response(body=self._metrics(), headers={"Content-Type": self._metrics_type, "Server": SERVER})
+
+
+def _upstream(upstream: Upstream) -> dict[str, Any]:
+    breaker = upstream.breaker
+    return {
+        "base_url": upstream.base_url,
+        "credential": upstream.credential,
+        "breaker": {
+            "state": str(breaker.state),
+            "reason": breaker.reason or None,
+            "retry_in_seconds": round(breaker.retry_in, 1) or None,
+        },
+    }
+
+
+def _credentials(upstreams: Mapping[str, Upstream]) -> dict[str, Any]:
+    states = {upstream.credential: upstream.supply.state() for upstream in upstreams.values()}
+    return {
+        name: {
+            "state": state.state,
+            "source": state.source,
+            "detail": state.detail or None,
+            "expires_at": state.expires_at,
+        }
+        for name, state in states.items()
+    }
+
+
+def answer_json(body: object, status: int = 200) -> web.Response:
+    """A JSON answer of the daemon's own, never cached."""
+    headers = {"Server": SERVER, "Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+    return web.json_response(body, status=status, headers=headers)

@@ -1,0 +1,30 @@
+"""The API's own description, from the file `openapi.yaml` beside this one."""
+
+import asyncio
+import json
+from functools import cache
+from importlib.resources import files
+
+import yaml
+from aiohttp import web
+
+from claude_proxy.web.errors import SERVER
+
+
+@cache
+def _documents() -> tuple[bytes, bytes]:
+    """The description as YAML and as JSON; read when first asked for."""
+    text = files("claude_proxy.web").joinpath("openapi.yaml").read_bytes()
+    return text, json.dumps(yaml.safe_load(text), indent=1).encode()
+
+
+async def openapi_yaml(_: web.BaseRequest) -> web.Response:
+    """`GET /openapi.yaml`."""
+    text, _json = await asyncio.to_thread(_documents)
+    return web.Response(body=text, headers={"Content-Type": "application/yaml", "Server": SERVER})
+
+
+async def openapi_json(_: web.BaseRequest) -> web.Response:
+    """`GET /openapi.json`."""
+    _text, document = await asyncio.to_thread(_documents)
+    return web.Response(body=document, headers={"Content-Type": "application/json", "Server": SERVER})
