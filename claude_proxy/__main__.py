@@ -1,0 +1,16 @@
+"""`claude-proxy` and `python -m claude_proxy`: the way in."""
+
+import os
+
+
+def main() -> None:
+    """Runs the command line."""
+    # Before aiohttp is imported, which makes its TLS contexts then: they would write every session's keys there.
+    os.environ.pop("SSLKEYLOGFILE", None)
+    from claude_proxy.cli import main as command
+
+    command(prog_name="claude-proxy")
+
+
+if __name__ == "__main__":
+    main()

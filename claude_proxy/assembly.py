@@ -1,0 +1,248 @@
+"""The house put together: the only file that knows every concrete class. Lifetimes nest."""
+
+import re
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from claude_proxy.config.settings import CredentialSettings, Settings, UpstreamSettings
+from claude_proxy.credentials.chain import SupplyChain
+from claude_proxy.credentials.credential import (
+    Credential,
+    CredentialSource,
+    CredentialSupply,
+    CredentialUnavailable,
+    Scheme,
+    anthropic_credential,
+)
+from claude_proxy.credentials.environment import EnvironmentSource
+from claude_proxy.credentials.file import FileSource
+from claude_proxy.credentials.guard import SubscriptionGuard
+from claude_proxy.credentials.keychain import OWN_SERVICE, KeychainSource, claude_item
+from claude_proxy.credentials.login import read_login
+from claude_proxy.credentials.pass_through import PassThrough
+from claude_proxy.credentials.token_store import TokenStore
+from claude_proxy.dialects.anthropic import AnthropicDialect
+from claude_proxy.dialects.compatible import CompatibleDialect, CompatibleTraits
+from claude_proxy.dialects.dialect import Dialect
+from claude_proxy.dialects.minimax import MiniMaxDialect
+from claude_proxy.exchange import Observer
+from claude_proxy.forwarding.attempt import Attempts
+from claude_proxy.forwarding.forwarder import Forwarder
+from claude_proxy.observers.chain import ObserverChain
+from claude_proxy.observers.log import ExchangeLog
+from claude_proxy.observers.metrics import CONTENT_TYPE, Metrics, StateCollector
+from claude_proxy.upstreams.breaker import CircuitBreaker
+from claude_proxy.upstreams.route import Route, RouteTable, Target
+from claude_proxy.upstreams.transport import Transport, open_session
+from claude_proxy.upstreams.upstream import Upstream
+from claude_proxy.web.app import App
+from claude_proxy.web.drain import Drain
+from claude_proxy.web.guard import Guard
+from claude_proxy.web.health import Health
+from claude_proxy.web.messages import MessagesDoor
+from claude_proxy.web.models import ModelsDoor
+
+Learn = Callable[[str], None]
+
+_ONE_WORD = re.compile(r"[!-z|~]+")  # visible ASCII without braces: a key is no JSON
+
+
+@dataclass(slots=True)
+class House:
+    """What the daemon needs of it."""
+
+    app: App
+    drain: Drain
+    forwarder: Forwarder
+    transport: Transport
+    observer: Observer
+    settings: Settings
+    environment: Mapping[str, str]
+    learn: Learn
+
+    def reload(self, settings: Settings) -> None:
+        """Puts another configuration in force for new requests; breakers are kept by name.
+
+        Where it listens, who may come in and its limits belong to the process: they stay until a restart.
+        """
+        old = self.forwarder.routes.upstreams
+        breakers = {name: upstream.breaker for name, upstream in old.items()}
+        self.forwarder.routes = build_routes(settings, self.environment, self.learn, breakers)
+        self.forwarder.attempts = Attempts(self.transport, settings.retry, self.observer, settings.access.carried_in)
+        self.settings = settings
+
+
+@asynccontextmanager
+async def assemble(settings: Settings, environment: Mapping[str, str], port: int, learn: Learn) -> AsyncIterator[House]:
+    """The house, standing until the block ends. `port` is the one that the daemon listens on."""
+    if settings.access.token:
+        learn(settings.access.token)
+    drain = Drain()
+    async with open_session() as session:
+        transport = Transport(session)
+        routes = build_routes(settings, environment, learn)
+        metrics = Metrics(frozenset(listed_models(settings)).__contains__)
+        observer = ObserverChain([ExchangeLog(), metrics])
+        header = settings.access.carried_in
+        forwarder = Forwarder(routes, Attempts(transport, settings.retry, observer, header), observer)
+        metrics.registry.register(
+            StateCollector(lambda: drain.in_flight, partial(_breakers, forwarder), partial(_reads, forwarder))
+        )
+        guard = Guard(settings.access, port)
+        app = App(
+            guard,
+            drain,
+            MessagesDoor(forwarder, guard, settings.limits),
+            ModelsDoor(listed_models(settings)),
+            Health(drain, forwarder, metrics.render, CONTENT_TYPE),
+        )
+        yield House(app, drain, forwarder, transport, observer, settings, environment, learn)
+
+
+def build_routes(
+    settings: Settings,
+    environment: Mapping[str, str],
+    learn: Learn,
+    breakers: Mapping[str, CircuitBreaker] | None = None,
+) -> RouteTable:
+    """The route table with everything that it leads to. Reads no credential and asks nobody."""
+    sentinels = settings.sentinels | ({settings.access.token} if settings.access.token else frozenset())
+    kept = breakers or {}
+    supplies = {
+        name: supply(credential, sentinels, environment, learn) for name, credential in settings.credentials.items()
+    }
+    upstreams = {
+        name: _upstream(upstream, settings, supplies, sentinels, kept.get(name))
+        for name, upstream in settings.upstreams.items()
+    }
+    routes = [
+        Route(route.match, tuple(Target(upstreams[target.upstream], target.model) for target in route.targets))
+        for route in settings.routes
+    ]
+    return RouteTable(routes, upstreams, sentinels)
+
+
+def listed_models(settings: Settings) -> dict[str, str]:
+    """Model ids and display names: those of the configuration, and those that routes name exactly."""
+    models = dict(settings.models)
+    for route in settings.routes:
+        if route.match.model and not set(route.match.model) & set("*?["):
+            models.setdefault(route.match.model, route.match.model)
+        for target in route.targets:
+            if target.model:
+                models.setdefault(target.model, target.model)
+    return models
+
+
+def _dialect(settings: UpstreamSettings) -> Dialect:
+    match settings.dialect:
+        case "anthropic":
+            return AnthropicDialect()
+        case "minimax":
+            return MiniMaxDialect(settings.name)
+        case _:
+            traits = CompatibleTraits(cache_control=settings.cache_control, context_window=settings.context_window)
+            return CompatibleDialect(settings.name, traits)
+
+
+def _upstream(
+    settings: UpstreamSettings,
+    whole: Settings,
+    supplies: Mapping[str, CredentialSupply],
+    sentinels: frozenset[str],
+    breaker: CircuitBreaker | None,
+) -> Upstream:
+    named = whole.credentials.get(settings.credential or "")
+    return Upstream(
+        name=settings.name,
+        base_url=settings.base_url,
+        dialect=_dialect(settings),
+        credential=settings.credential or "none",
+        supply=supplies.get(settings.credential or "", SupplyChain([])),
+        breaker=breaker or CircuitBreaker(settings.name, whole.breaker),
+        transport=settings.transport,
+        count_tokens=settings.count_tokens,
+        pass_through=named is not None and "client" in named.sources,
+        anonymous=settings.credential is None,
+        auth=settings.auth,
+        sentinels=sentinels,
+    )
+
+
+def supply(
+    settings: CredentialSettings, sentinels: frozenset[str], environment: Mapping[str, str], learn: Learn
+) -> CredentialSupply:
+    """The supply for a list of sources: `client` where it stands, runs of other sources around it as stores."""
+    guard = SubscriptionGuard()
+    supplies: list[CredentialSupply] = []
+    run: list[CredentialSource] = []
+
+    def close_run() -> None:
+        if run:
+            supplies.append(TokenStore(tuple(run), guard, ttl=settings.cache_ttl, learn=learn))
+            run.clear()
+
+    for name in settings.sources:
+        if name == "client":
+            close_run()
+            supplies.append(PassThrough(sentinels))
+        else:
+            run.append(_source(name, settings, environment))
+    close_run()
+    return supplies[0] if len(supplies) == 1 else SupplyChain(supplies)
+
+
+def _source(name: str, settings: CredentialSettings, environment: Mapping[str, str]) -> CredentialSource:
+    timeout = settings.read_timeout
+    kind, _, rest = name.partition(":")
+    match kind, rest:
+        case "env", "CLAUDE_CODE_OAUTH_TOKEN":
+            return EnvironmentSource(rest, environment, _setup_token)
+        case "env", variable:
+            return EnvironmentSource(variable, environment, _key)
+        case "keychain", _:
+            service, account = claude_item(environment)
+            return KeychainSource(name, service, account, read_login, timeout=timeout)
+        case "keyring", entry:
+            return KeychainSource(name, OWN_SERVICE, entry, _key_text, timeout=timeout)
+        case "file", "":
+            return FileSource(name, _login_file(environment), read_login, timeout=timeout)
+        case _:
+            return FileSource(name, Path(rest).expanduser(), _key_text, timeout=timeout, private=True)
+
+
+def _login_file(environment: Mapping[str, str]) -> Path:
+    home = Path(environment.get("HOME") or Path.home())
+    return Path(environment.get("CLAUDE_CONFIG_DIR") or home / ".claude") / ".credentials.json"
+
+
+def _key(secret: str, source: str) -> Credential:
+    """A key as Anthropic's own API takes it; any other upstream sets its own header (`auth`)."""
+    return anthropic_credential(secret.strip(), source)
+
+
+def _setup_token(secret: str, source: str) -> Credential:
+    """What `claude setup-token` printed: a login for a year, which nobody renews."""
+    return Credential(secret.strip(), Scheme.BEARER, source, stored_login=True)
+
+
+def _key_text(text: str, source: CredentialSource) -> Credential | None:
+    key = text.strip()
+    if key and not _ONE_WORD.fullmatch(key):
+        raise CredentialUnavailable(f"{source.place} does not hold one key and nothing else")
+    return _key(key, source.name) if key else None
+
+
+def _breakers(forwarder: Forwarder) -> Mapping[str, str]:
+    return {name: str(upstream.breaker.state) for name, upstream in forwarder.routes.upstreams.items()}
+
+
+def _reads(forwarder: Forwarder) -> Mapping[tuple[str, str], int]:
+    return {
+        (upstream.credential, source.name): source.reads
+        for upstream in forwarder.routes.upstreams.values()
+        for source in upstream.supply.sources()
+    }

@@ -1,0 +1,136 @@
+"""The command line: `claude-proxy serve`, `check`, `explain`, `init`."""
+
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from claude_proxy import __version__
+from claude_proxy.config.load import default_path, default_text, load
+from claude_proxy.config.settings import Settings
+from claude_proxy.config.tree import ConfigurationError
+from claude_proxy.daemon import EXIT_CONFIG, PortTaken
+from claude_proxy.daemon import serve as run_daemon
+from claude_proxy.explain import Question, explain_lines
+
+_config_option = click.option(
+    "--config",
+    "path",
+    type=click.Path(path_type=Path, dir_okay=False),
+    envvar="CLAUDE_PROXY_CONFIG",
+    help="The configuration file. Default: ~/.config/claude-proxy/config.yaml, if it is there.",
+)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="claude-proxy")
+def main() -> None:
+    """A local daemon between your own Claude Code and the model APIs.
+
+    \b
+    Examples:
+      claude-proxy serve
+      claude-proxy check
+      claude-proxy explain --model claude-haiku-4-5-20251001
+    """
+
+
+def _load(path: Path | None, overrides: dict[str, object] | None = None) -> Settings:
+    try:
+        return load(path, os.environ, overrides)
+    except ConfigurationError as error:
+        for complaint in error.complaints:
+            click.echo(str(complaint), err=True)
+        count = len(error.complaints)
+        click.echo(f"{count} fault{'s' if count > 1 else ''} in the configuration", err=True)
+        sys.exit(EXIT_CONFIG)
+
+
+@main.command()
+@_config_option
+@click.option("--host", help="The address to listen on.")
+@click.option("--port", type=click.IntRange(0, 65535), help="The port to listen on; 0 for any free one.")
+@click.option("--log-level", type=click.Choice(["debug", "info", "warning", "error"]))
+@click.option("--log-format", type=click.Choice(["key-value", "json"]))
+def serve(path: Path | None, **options: Any) -> None:
+    """Run the daemon in the foreground.
+
+    \b
+    Ctrl-C or SIGTERM lets running answers finish, a second one ends at once. SIGHUP reloads the configuration.
+    Exit codes: 0 ended after draining, 1 ended at once, 78 faulty configuration or address not free.
+    """
+    names = {
+        "host": "listen.host",
+        "port": "listen.port",
+        "log_level": "log.level",
+        "log_format": "log.format",
+    }
+    overrides = {names[name]: value for name, value in options.items() if value is not None}
+    settings = _load(path, overrides)
+    try:
+        code = run_daemon(settings, dict(os.environ), lambda: load(path, os.environ, overrides))
+    except PortTaken as error:
+        click.echo(f"claude-proxy: {error}", err=True)
+        code = EXIT_CONFIG
+    sys.exit(code)
+
+
+@main.command()
+@_config_option
+def check(path: Path | None) -> None:
+    """Say what is wrong with the configuration, all at once, and where.
+
+    Exit codes: 0 nothing is wrong, 78 something is.
+    """
+    settings = _load(path)
+    click.echo(f"{settings.file or 'the built-in configuration'}: nothing wrong")
+
+
+@main.command()
+@_config_option
+@click.option("--model", help="A model's name, as Claude Code would send it.")
+@click.option("--agent", type=click.Choice(["main", "sub"]), default="main", show_default=True)
+@click.option(
+    "--request",
+    "request_file",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="A file with a request's JSON body.",
+)
+def explain(path: Path | None, model: str | None, agent: str, request_file: Path | None) -> None:
+    """Say where a request would go, in which order, and with which credential; nothing is sent."""
+    if (model is None) == (request_file is None):
+        raise click.UsageError("give either --model NAME or --request FILE")
+    body = request_file.read_bytes() if request_file else None
+    question = Question(model, agent == "sub", body)
+    try:
+        for line in explain_lines(_load(path), os.environ, question):
+            click.echo(line)
+    except ValueError as error:
+        raise click.ClickException(f"{request_file}: {error}") from None
+
+
+@main.command()
+@_config_option
+@click.option("--force", is_flag=True, help="Overwrite a file that is there.")
+def init(path: Path | None, *, force: bool) -> None:
+    """Write a configuration file with every setting and its explanation."""
+    target = path or default_path()
+    # No link is followed: one that was planted would have another file overwritten.
+    how = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | (os.O_TRUNC if force else os.O_EXCL)
+    try:
+        target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        descriptor = os.open(target, how, 0o600)
+        with open(descriptor, "w", encoding="utf-8") as file:  # noqa: PTH123 - from a descriptor, to set its mode
+            os.fchmod(descriptor, 0o600)
+            file.write(default_text())
+    except FileExistsError:
+        if not target.parent.is_dir():
+            raise click.ClickException(f"{target} cannot be written: {target.parent} is no directory") from None
+        click.echo(f"{target} is there already and was left as it is; --force overwrites it", err=True)
+        sys.exit(1)
+    except OSError as error:
+        raise click.ClickException(f"{target} cannot be written: {error.strerror}") from None
+    click.echo(f"wrote {target}")
+    click.echo("Next: claude-proxy check, then claude-proxy serve")

@@ -1,0 +1,1 @@
+"""The configuration: YAML and environment, read once, checked whole."""

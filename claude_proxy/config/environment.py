@@ -1,0 +1,63 @@
+"""Settings from environment variables: `CLAUDE_PROXY_A__B`, and the names that older proxies use."""
+
+from collections.abc import Mapping
+
+import yaml
+
+from claude_proxy.config.tree import Complaint, Node, put
+
+PREFIX = "CLAUDE_PROXY_"
+
+# Not settings, but where to find them.
+_RESERVED = frozenset({"CLAUDE_PROXY_CONFIG"})
+
+OLDER_NAMES: Mapping[str, str] = {
+    "ANTHROPIC_FORWARD_URL": "upstreams.claude.base_url",
+    "ANTHROPIC_MAX_RETRIES": "retry.max_retries",
+    "ANTHROPIC_RESPONSE_HEADER_TIMEOUT": "transport.header_timeout",
+    "AUTH_ALLOW_LOCALHOST_BYPASS": "access.localhost_bypass",
+    "AUTH_API_KEY_HEADER": "access.header",
+    "AUTH_ENABLED": "access.enabled",
+    "HAIKU_PROVIDER_BASE_URL": "upstreams.minimax.base_url",
+    "PORT": "listen.port",
+    "PROXY_PUBLIC_URL": "access.public_url",
+    "SERVER_HOST": "listen.host",
+    "TRUST_PROXY": "access.trust_proxy",
+}
+"""Variable: setting. AUTH_TOKEN, REAL_ANTHROPIC_API_KEY and HAIKU_PROVIDER_API_KEY stand in default.yaml, as the
+places where those secrets are looked for."""
+
+_WORDS = {"1": True, "0": False, "yes": True, "no": False, "on": True, "off": False}
+_BOOLEANS = frozenset({"access.enabled", "access.localhost_bypass", "access.trust_proxy"})
+
+
+def overlay(environment: Mapping[str, str], complaints: list[Complaint]) -> Node:
+    """The tree of all settings that the environment makes; its own names win over the older ones."""
+    tree = Node({}, "the environment")
+    found = {path: name for name, path in OLDER_NAMES.items() if environment.get(name, "").strip()}
+    own = sorted(
+        name
+        for name, text in environment.items()
+        if name.startswith(PREFIX) and name not in _RESERVED and text.strip()  # an empty variable says nothing
+    )
+    found.update({name.removeprefix(PREFIX).lower().replace("__", "."): name for name in own})
+    for path, name in found.items():
+        text = environment[name].strip()
+        try:
+            value = yaml.safe_load(text)
+        except yaml.YAMLError:
+            complaints.append(Complaint(f"variable {name}", path, "expected a plain value or YAML"))
+            continue
+        if path in _BOOLEANS and text.lower() in _WORDS:
+            value = _WORDS[text.lower()]
+        put(tree, path.split("."), _nodes(value, f"variable {name}"), f"variable {name}")
+    return tree
+
+
+def _nodes(value: object, place: str) -> object:
+    """Lists and mappings as nodes, as the reader expects them; a scalar as it is."""
+    if isinstance(value, dict):
+        return {str(key): Node(_nodes(inner, place), place) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [Node(_nodes(inner, place), place) for inner in value]
+    return value

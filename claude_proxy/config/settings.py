@@ -1,0 +1,87 @@
+"""What a configuration comes to: the settings of every room, checked and typed."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from claude_proxy.credentials.credential import Scheme
+from claude_proxy.forwarding.attempt import RetrySettings
+from claude_proxy.upstreams.breaker import BreakerSettings
+from claude_proxy.upstreams.route import Match
+from claude_proxy.upstreams.transport import TransportSettings
+from claude_proxy.upstreams.upstream import CountTokens
+from claude_proxy.web.guard import AccessSettings
+from claude_proxy.web.protocol import LimitSettings
+
+LOGIN_SOURCES = frozenset({"client", "keychain", "file", "env:CLAUDE_CODE_OAUTH_TOKEN"})
+"""The sources that give a Claude subscription's login, which is for Anthropic alone."""
+
+
+@dataclass(frozen=True, slots=True)
+class ListenSettings:
+    """`port` 0 is any free one."""
+
+    host: str
+    port: int
+
+
+@dataclass(frozen=True, slots=True)
+class LogSettings:
+    level: str
+    format: str
+
+
+@dataclass(frozen=True, slots=True)
+class CredentialSettings:
+    """`sources` as spelt in the configuration; times in seconds."""
+
+    name: str
+    sources: tuple[str, ...]
+    cache_ttl: float
+    read_timeout: float
+
+
+@dataclass(frozen=True, slots=True)
+class UpstreamSettings:
+    """One API that may be called. `auth` is None where the kind of credential decides."""
+
+    name: str
+    base_url: str
+    credential: str | None
+    dialect: str
+    auth: Scheme | None
+    count_tokens: CountTokens
+    cache_control: bool
+    context_window: int
+    transport: TransportSettings
+
+
+@dataclass(frozen=True, slots=True)
+class TargetSettings:
+    upstream: str
+    model: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class RouteSettings:
+    match: Match
+    targets: tuple[TargetSettings, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The whole configuration. `file` is the user's own file, None where there is none."""
+
+    file: Path | None
+    listen: ListenSettings
+    drain_timeout: float
+    log: LogSettings
+    access: AccessSettings
+    limits: LimitSettings
+    credentials: Mapping[str, CredentialSettings]
+    sentinels: frozenset[str]
+    upstreams: Mapping[str, UpstreamSettings]
+    routes: tuple[RouteSettings, ...]
+    retry: RetrySettings
+    breaker: BreakerSettings
+    models: Mapping[str, str]

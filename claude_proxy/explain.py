@@ -1,0 +1,98 @@
+"""Where a request would go, and why, without sending anything anywhere but to the daemon's own /health."""
+
+import http.client
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import msgspec
+
+from claude_proxy.assembly import build_routes
+from claude_proxy.config.settings import Settings
+from claude_proxy.credentials.credential import SupplyState
+from claude_proxy.upstreams.route import Target
+from claude_proxy.wire.messages import MESSAGES, ClientRequest
+
+_PATIENCE = 1.0  # seconds for the daemon on this machine
+_LARGEST = 1 << 20  # bytes of its answer
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What is asked: a model's name or a whole body, of the main conversation or a subagent."""
+
+    model: str | None
+    subagent: bool
+    body: bytes | None
+
+
+def explain_lines(settings: Settings, environment: Mapping[str, str], question: Question) -> Iterator[str]:
+    """The answer, line by line. Raises ValueError where the body is no Messages request."""
+    headers = (("x-claude-code-agent-id", "explain"),) if question.subagent else ()
+    body = question.body or json.dumps({"model": question.model, "stream": True, "messages": []}).encode()
+    request = ClientRequest.read("POST", MESSAGES, headers, body)
+    decision = build_routes(settings, environment, _discard).decide(request)
+    running = _health(settings)
+    yield f"model      {request.model}"
+    yield f"route      {decision.route}  ({decision.reason})"
+    for number, target in enumerate(decision.targets, 1):
+        yield from _target(number, target, running)
+    if running is None:
+        yield f"daemon     does not answer on {settings.listen.host}:{settings.listen.port}; breakers are not known"
+
+
+def _target(number: int, target: Target, running: "_Health | None") -> Iterator[str]:
+    upstream = target.upstream
+    name = f" as {target.model}" if target.model else ""
+    yield f"{number}. target  {upstream.name}{name}  {upstream.base_url}"
+    known = running.upstreams.get(upstream.name) if running else None
+    if known is not None:
+        breaker = known.breaker
+        wait = f", next try in {breaker.retry_in_seconds:.0f} s" if breaker.retry_in_seconds else ""
+        reason = f": {breaker.reason}" if breaker.reason else ""
+        yield f"   breaker {breaker.state}{reason}{wait}"
+    told = running.credentials.get(upstream.credential) if running else None
+    state = SupplyState(told.state, told.source, told.detail or "") if told else upstream.supply.state()
+    source = f" from {state.source}" if state.source else ""
+    detail = f" ({state.detail})" if state.detail else ""
+    yield f"   credential {upstream.credential}: {state.state}{source}{detail}"
+
+
+class _Breaker(msgspec.Struct):
+    state: str
+    reason: str | None = None
+    retry_in_seconds: float | None = None
+
+
+class _Upstream(msgspec.Struct):
+    breaker: _Breaker
+
+
+class _Credential(msgspec.Struct):
+    state: str
+    source: str | None = None
+    detail: str | None = None
+
+
+class _Health(msgspec.Struct):
+    """What of `/health` is looked at; whoever else answers on that port does not look like this."""
+
+    upstreams: dict[str, _Upstream]
+    credentials: dict[str, _Credential]
+
+
+def _health(settings: Settings) -> _Health | None:
+    """What the daemon on this machine says of itself, or None where none answers."""
+    host = settings.listen.host if settings.listen.host not in {"0.0.0.0", "::"} else "127.0.0.1"  # noqa: S104
+    connection = http.client.HTTPConnection(host.strip("[]"), settings.listen.port, timeout=_PATIENCE)
+    try:
+        connection.request("GET", "/health")
+        return msgspec.json.decode(connection.getresponse().read(_LARGEST), type=_Health)
+    except (OSError, http.client.HTTPException, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+    finally:
+        connection.close()
+
+
+def _discard(_: str) -> None:
+    """Explaining reads no credential, so there is nothing to keep out of a log."""
