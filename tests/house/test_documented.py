@@ -1,0 +1,84 @@
+"""What a document claims is so: settings, metrics, kinds of failure, variables, doors, dependencies."""
+
+import re
+import tomllib
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import yaml
+
+from claude_proxy.config.environment import OLDER_NAMES
+from claude_proxy.config.load import default_text, load
+from claude_proxy.failures import FailureKind
+from claude_proxy.observers.metrics import Metrics, StateCollector
+from tests.house.source import PACKAGE, REPOSITORY, modules
+
+README = (REPOSITORY / "README.md").read_text()
+
+
+def test_every_metric_stands_in_the_readme_and_no_other() -> None:
+    metrics = Metrics(lambda _: True)
+    metrics.registry.register(StateCollector(lambda: 0, dict, dict))
+    suffix = {"counter": "_total", "info": "_info"}
+    declared = {family.name + suffix.get(family.type, "") for family in metrics.registry.collect()}
+    assert set(re.findall(r"^\| `(claude_proxy_\w+)` \|", README, re.MULTILINE)) == declared
+
+
+def test_every_kind_of_failure_stands_in_the_readme() -> None:
+    for kind in FailureKind:
+        assert f"`{kind.value}`" in README
+
+
+def test_every_kind_of_refusal_stands_in_the_readme() -> None:
+    raised = set()
+    for module in modules():
+        raised |= set(re.findall(r"Refused\(\s*\d+,\s*\"(\w+)\"", module.path.read_text()))
+    assert len(raised) > 10
+    for kind in raised:
+        assert f"`{kind}`" in README, f"{kind} is not in the README"
+
+
+def test_every_older_variable_stands_in_the_readme_and_in_the_code() -> None:
+    table = re.findall(r"^\| (`[A-Z_`, ]+`) \|", README, re.MULTILINE)
+    named = {name for row in table for name in re.findall(r"[A-Z_]{4,}", row)}
+    assert named == {*OLDER_NAMES, "AUTH_TOKEN", "REAL_ANTHROPIC_API_KEY", "HAIKU_PROVIDER_API_KEY"}
+
+
+def test_the_secrets_variables_are_named_in_the_built_in_configuration() -> None:
+    for name in ("AUTH_TOKEN", "REAL_ANTHROPIC_API_KEY", "HAIKU_PROVIDER_API_KEY"):
+        assert name in default_text()
+
+
+def test_every_preset_is_named_in_the_manual_and_in_the_readme() -> None:
+    presets = yaml.safe_load((PACKAGE / "presets.yaml").read_text())
+    for name in presets:
+        assert name in default_text()
+        assert f"`{name}`" in README
+
+
+def test_the_manual_is_a_configuration_that_changes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "none"))
+    written = tmp_path / "config.yaml"
+    written.write_text(default_text())
+    assert replace(load(written, {}), file=None) == load(None, {})
+
+
+def test_every_dependency_stands_in_the_readme_with_its_reason() -> None:
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
+    wanted = [*project["dependencies"], *project["optional-dependencies"]["codecs"]]
+    section = README.partition("## Dependencies")[2]
+    for requirement in wanted:
+        name = re.split(r"[<>=\[]", requirement)[0]
+        assert re.search(rf"^\| .*\b{re.escape(name)}\b.* \| .+ \|$", section, re.MULTILINE), f"{name} has no reason"
+
+
+def test_the_plan_names_every_room() -> None:
+    plan = README.partition("## The plan of the house")[2]
+    for path in PACKAGE.iterdir():
+        if path.suffix == ".py" and not path.name.startswith("__"):
+            assert f"`{path.name}`" in plan
+        elif (path / "__init__.py").exists():
+            assert f"`{path.name}/`" in plan

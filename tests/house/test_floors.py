@@ -1,0 +1,72 @@
+"""Imports only go down the floors of the house, and libraries stay in their rooms."""
+
+import ast
+
+import pytest
+
+from tests.house.source import Module, modules
+
+# A module may import from its own room and from the rooms below its floor, as the plan in the README draws it.
+FLOORS = [
+    {"failures", "logline", "logwriter", "wire"},
+    {"credentials", "dialects", "exchange"},
+    {"upstreams"},
+    {"forwarding", "observers"},
+    {"web"},
+    {"config"},
+    {"assembly"},
+    {"daemon", "explain"},
+    {"cli"},
+    {"__main__"},
+]
+
+# exchange is the noun of floor 2: it names failures and the wire only, but credentials need not know it.
+LIBRARIES = {
+    "aiohttp": {"upstreams.transport", "web", "daemon"},
+    "click": {"cli"},
+    "keyring": {"credentials.keychain"},
+    "msgspec": {"wire", "dialects", "forwarding.commit", "explain"},
+    "multidict": {"upstreams.transport", "web"},
+    "platformdirs": {"config.load"},
+    "prometheus_client": {"observers.metrics"},
+    "tenacity": {"forwarding.attempt"},
+    "yaml": {"config", "web.openapi"},
+    "yarl": {"upstreams.transport"},
+}
+
+
+def room(name: str) -> str:
+    """The room of a module of ours; "" for the package itself, which holds only the version."""
+    return [*name.split("."), ""][1]
+
+
+def floor(name: str) -> int:
+    return next(number for number, rooms in enumerate(FLOORS) if room(name) in rooms)
+
+
+@pytest.mark.parametrize("module", modules(), ids=lambda module: module.name)
+def test_a_module_imports_only_from_its_room_and_the_floors_below(module: Module) -> None:
+    for imported in module.imports():
+        inside = imported.split(".")[0] == "claude_proxy" and room(imported) not in {"", "__version__"}
+        if inside and room(imported) != room(module.name):
+            assert floor(imported) < floor(module.name), f"{module.name} imports {imported}"
+
+
+@pytest.mark.parametrize("module", modules(), ids=lambda module: module.name)
+def test_a_library_stays_in_its_room(module: Module) -> None:
+    inside = module.name.removeprefix("claude_proxy.")
+    for imported in module.imports():
+        rooms = LIBRARIES.get(imported.split(".")[0])
+        assert rooms is None or {inside, inside.split(".")[0]} & rooms, f"{module.name} imports {imported}"
+
+
+@pytest.mark.parametrize("module", modules(), ids=lambda module: module.name)
+def test_nothing_is_imported_for_type_checkers_alone(module: Module) -> None:
+    """Needing such an import is the circle."""
+    names = {node.id for node in ast.walk(module.tree) if isinstance(node, ast.Name)}
+    assert "TYPE_CHECKING" not in names
+
+
+def test_every_room_stands_on_a_floor() -> None:
+    rooms = {room(module.name) for module in modules()} - {""}
+    assert rooms == set().union(*FLOORS)
