@@ -1,0 +1,1 @@
+"""Whole journeys over real sockets, named for what happens."""
