@@ -1,0 +1,88 @@
+"""The contestants: what stands between load and upstream, and how each is started."""
+
+import importlib.util
+import json
+import sys
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from benchmarks import nginx
+from benchmarks.processes import REPOSITORY, NotRunning, Running, ending, start
+
+INSTALL = "install this checkout: scripts/test once, or pip install -e ., and run with that Python"
+
+
+@dataclass(frozen=True)
+class Ready:
+    """A contestant that serves: its address, and its process where it has one of its own."""
+
+    name: str
+    url: str
+    running: Running | None
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where contestants are started: the run's directory, its upstream, the core of the proxy under test."""
+
+    directory: Path
+    upstream: str
+    core: int | None
+    stack: ExitStack
+
+    def start(self, name: str, command: list[str]) -> Running:
+        """Starts a process that ends with the run."""
+        return self.stack.enter_context(ending(start(name, command, self.directory / name, self.core)))
+
+
+def direct(place: Place) -> Ready:
+    """No proxy: the baseline of the added time."""
+    return Ready("direct", place.upstream, None)
+
+
+def nginx_proxy(place: Place) -> Ready:
+    port = nginx.free_port()
+    command = nginx.command(place.directory / "nginx", port, urlsplit(place.upstream).netloc)
+    if command is None:
+        raise NotRunning(f"nginx is not installed; {nginx.REMEDY}")
+    running = place.start("nginx", command)
+    running.accepts(port)
+    return Ready("nginx", f"http://127.0.0.1:{port}", running)
+
+
+def plain_aiohttp(place: Place) -> Ready:
+    if importlib.util.find_spec("aiohttp") is None:
+        raise NotRunning(f"{sys.executable} has no aiohttp; {INSTALL}")
+    running = place.start("aiohttp", [sys.executable, "-m", "benchmarks.plain_aiohttp", place.upstream])
+    return Ready("aiohttp", running.url(), running)
+
+
+def daemon(place: Place) -> Ready:
+    """The daemon with its default settings, but for its port and its upstream."""
+    home = place.directory / "daemon"
+    home.mkdir(parents=True)
+    if not (REPOSITORY / "claude_proxy" / "__main__.py").exists():
+        raise NotRunning(f"{REPOSITORY} holds no claude_proxy that can be run; check out a later commit")
+    settings = {
+        "listen": {"host": "127.0.0.1", "port": 0},
+        "upstreams": {"claude": {"base_url": place.upstream}},
+    }
+    path = home / "config.yaml"
+    path.write_text(json.dumps(settings))  # JSON is YAML
+    running = place.start("daemon", [sys.executable, "-m", "claude_proxy", "serve", "--config", str(path)])
+    try:
+        return Ready("daemon", running.url(), running)
+    except NotRunning as reason:
+        raise NotRunning(f"{reason}; where it misses a package, {INSTALL}") from reason
+
+
+# Another contestant is a function and a line here.
+CONTESTANTS: dict[str, Callable[[Place], Ready]] = {
+    "direct": direct,
+    "nginx": nginx_proxy,
+    "aiohttp": plain_aiohttp,
+    "daemon": daemon,
+}

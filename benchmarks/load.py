@@ -1,0 +1,168 @@
+"""The load generator, a process of its own: keeps connections busy, checks answers, prints JSON."""
+
+import argparse
+import asyncio
+import gc
+import json
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from benchmarks.framing import FramingError, MessageReader
+from benchmarks.workloads import json_answer, request_bytes, stream_answer
+
+
+class AnswerError(Exception):
+    """An answer that does not count: refused, cut short, or not what the upstream sent."""
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One request: seconds from its first byte sent to the answer's first body byte, and to its last."""
+
+    first_byte: float
+    total: float
+    verbatim: bool  # the body is byte for byte the upstream's
+
+
+class Expected:
+    """What a right answer looks like."""
+
+    def __init__(self, events: int) -> None:
+        self._body = b"".join(stream_answer(events)) if events else json_answer()
+        self._deltas = self._body.count(b"event: content_block_delta")
+        self._stops = self._body.count(b"event: message_stop")
+
+    def check(self, answer: MessageReader) -> bool:
+        """Whether the body came verbatim; raises where it is not even complete."""
+        if not answer.start_line.startswith("HTTP/1.1 200"):
+            raise AnswerError(f"{answer.start_line!r}: {bytes(answer.body[:300])!r}")
+        body = answer.body
+        if body == self._body:
+            return True
+        if self._stops:
+            # A proxy that writes the events anew is slower, not wrong.
+            found = body.count(b"event: content_block_delta"), body.count(b"event: message_stop")
+            if found != (self._deltas, self._stops):
+                raise AnswerError(f"incomplete stream: {found} deltas and stops of {self._deltas, self._stops}")
+        elif json.loads(body).get("stop_reason") != "end_turn":
+            raise AnswerError(f"not the upstream's answer: {bytes(body[:300])!r}")
+        return False
+
+
+class Connection(asyncio.Protocol):
+    """One kept-alive connection with at most one request under way."""
+
+    def __init__(self, expected: Expected) -> None:
+        self._expected = expected
+        self._answer = MessageReader()
+        self._waiting: asyncio.Future[Sample] | None = None
+        self._sent = self._first = 0.0
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+
+    def ask(self, request: bytes) -> asyncio.Future[Sample]:
+        """Sends a request; the future ends with its answer."""
+        self._waiting = asyncio.get_running_loop().create_future()
+        self._answer.next()
+        self._first = 0.0
+        if self._transport.is_closing():
+            self._waiting.set_exception(AnswerError("the connection was closed between two requests"))
+        else:
+            self._sent = time.perf_counter()
+            self._transport.write(request)
+        return self._waiting
+
+    def data_received(self, data: bytes) -> None:
+        if self._waiting is None or self._waiting.done():
+            self._transport.abort()
+            return
+        try:
+            whole = self._answer.feed(data)
+            if not self._first and self._answer.body:
+                self._first = time.perf_counter()
+            if whole:
+                now = time.perf_counter()
+                verbatim = self._expected.check(self._answer)
+                self._waiting.set_result(Sample(self._first - self._sent, now - self._sent, verbatim))
+        except (AnswerError, FramingError, ValueError) as error:
+            self._waiting.set_exception(AnswerError(str(error)))
+            self._transport.abort()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._waiting is not None and not self._waiting.done():
+            self._waiting.set_exception(AnswerError(f"the connection was lost before the answer's end: {exc}"))
+
+    def close(self) -> None:
+        self._transport.abort()
+
+
+async def run_phase(connections: list[Connection], request: bytes, count: int) -> list[Sample]:
+    """This many requests, handed out to the connections as they become free."""
+    samples: list[Sample] = []
+    turns = iter(range(count))
+
+    async def keep_busy(connection: Connection, turns: Iterator[int]) -> None:
+        samples.extend([await connection.ask(request) for _ in turns])
+
+    await asyncio.gather(*(keep_busy(connection, turns) for connection in connections))
+    return samples
+
+
+async def measure(options: argparse.Namespace) -> dict[str, object]:
+    """Warms up, then measures; the result as it is printed."""
+    address = urlsplit(options.url)
+    request = request_bytes(options.body_bytes, options.events > 0, options.events, address.netloc)
+    expected = Expected(options.events)
+    loop = asyncio.get_running_loop()
+    connections: list[Connection] = []
+    try:
+        async with asyncio.timeout(options.seconds):
+            for _ in range(options.connections):
+                _, made = await loop.create_connection(lambda: Connection(expected), address.hostname, address.port)
+                connections.append(made)
+            await run_phase(connections, request, options.warm_up)
+            gc.disable()  # a collection here would be timed as the proxy's
+            began, began_cpu = time.perf_counter(), time.process_time()
+            samples = await run_phase(connections, request, options.requests)
+            ended, ended_cpu = time.perf_counter(), time.process_time()
+    finally:
+        for connection in connections:
+            connection.close()
+    return {
+        "requests": len(samples),
+        "warm_up": options.warm_up,
+        "seconds": ended - began,
+        "generator_cpu": ended_cpu - began_cpu,
+        "verbatim": all(sample.verbatim for sample in samples),
+        "first_byte": [sample.first_byte for sample in samples],
+        "total": [sample.total for sample in samples],
+    }
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.load", description=__doc__)
+    parser.add_argument("url")
+    parser.add_argument("--body-bytes", type=int, default=85_000)
+    parser.add_argument("--events", type=int, default=50, help="0: a JSON answer")
+    parser.add_argument("--connections", type=int, default=1)
+    parser.add_argument("--requests", type=int, default=300)
+    parser.add_argument("--warm-up", type=int, default=20)
+    parser.add_argument("--seconds", type=float, default=20, help="gives up after this time")
+    options = parser.parse_args()
+    try:
+        result = asyncio.run(measure(options))
+    except AnswerError as error:
+        result = {"error": str(error)}
+    except OSError as error:  # TimeoutError is one
+        result = {"error": f"{type(error).__name__} {error} (bounded by --seconds {options.seconds:g})"}
+    print(json.dumps(result))
+    return int("error" in result)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
