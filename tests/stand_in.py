@@ -59,9 +59,7 @@ class Wire:
         await self.send(body)
 
     async def start_stream(self, headers: Headers = (), status: int = 200) -> None:
-        await self.head(
-            status, [("Content-Type", "text/event-stream"), *headers, ("Transfer-Encoding", "chunked")]
-        )
+        await self.head(status, [("Content-Type", "text/event-stream"), *headers, ("Transfer-Encoding", "chunked")])
 
     async def chunk(self, data: bytes) -> None:
         await self.send(b"%x\r\n%s\r\n" % (len(data), data))
@@ -228,10 +226,7 @@ def block(index: int, start: dict[str, Any], *deltas: dict[str, Any]) -> list[by
     """A content block: its start, its deltas, its stop."""
     return [
         sse("content_block_start", {"type": "content_block_start", "index": index, "content_block": start}),
-        *(
-            sse("content_block_delta", {"type": "content_block_delta", "index": index, "delta": d})
-            for d in deltas
-        ),
+        *(sse("content_block_delta", {"type": "content_block_delta", "index": index, "delta": d}) for d in deltas),
         sse("content_block_stop", {"type": "content_block_stop", "index": index}),
     ]
 
@@ -239,9 +234,7 @@ def block(index: int, start: dict[str, Any], *deltas: dict[str, Any]) -> list[by
 def text_block(text: str, index: int = 0, pieces: int = 2) -> list[bytes]:
     cut = max(1, -(-len(text) // pieces))
     parts = [text[i : i + cut] for i in range(0, len(text), cut)]
-    return block(
-        index, {"type": "text", "text": ""}, *({"type": "text_delta", "text": part} for part in parts)
-    )
+    return block(index, {"type": "text", "text": ""}, *({"type": "text_delta", "text": part} for part in parts))
 
 
 def message_end(stop_reason: str = "end_turn", output_tokens: int = 7) -> list[bytes]:
@@ -302,9 +295,7 @@ def says(text: str = "hello", headers: Headers = ()) -> Answer:
             if asked.get("stream"):
                 await streams(text_stream(text, model), headers)(received, wire)
             else:
-                await wire.reply(
-                    200, message_json(text, model), [("Content-Type", "application/json"), *headers]
-                )
+                await wire.reply(200, message_json(text, model), [("Content-Type", "application/json"), *headers])
         else:
             await wire.reply(200, b'{"data":[]}', [("Content-Type", "application/json"), *headers])
 

@@ -57,9 +57,7 @@ def test_every_preset_is_named_in_the_manual_and_in_the_readme() -> None:
         assert f"`{name}`" in README
 
 
-def test_the_manual_is_a_configuration_that_changes_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_manual_is_a_configuration_that_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "none"))
     written = tmp_path / "config.yaml"
     written.write_text(default_text())

@@ -189,8 +189,6 @@ def test_a_trusted_network_is_excused_from_the_token_only_where_the_bypass_is_on
 
 
 def test_behind_another_proxy_a_trusted_network_shows_the_token_all_the_same() -> None:
-    settings = AccessSettings(
-        token=TOKEN, localhost_bypass=True, trust_proxy=True, trusted_networks=("172.18.0.0/16",)
-    )
+    settings = AccessSettings(token=TOKEN, localhost_bypass=True, trust_proxy=True, trusted_networks=("172.18.0.0/16",))
     with pytest.raises(Refused):
         Guard(settings, PORT).admit(arriving(peer=("172.18.0.7", 50000)), "/v1/messages")

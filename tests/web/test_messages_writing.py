@@ -44,9 +44,7 @@ class Door:
             await client.send(request(method, target, host="127.0.0.1", headers=sent, body=body))
             yield client
 
-    async def answer(
-        self, method: str, target: str, *headers: tuple[str, str], body: bytes | None = None
-    ) -> RawAnswer:
+    async def answer(self, method: str, target: str, *headers: tuple[str, str], body: bytes | None = None) -> RawAnswer:
         async with self.asked(method, target, *headers, CLOSE, body=body) as client:
             outcome = await client.end()
         assert outcome.rest == b""

@@ -7,7 +7,7 @@ import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
-from aiohttp import http_exceptions, web
+from aiohttp import web
 
 from claude_proxy import __version__
 from claude_proxy.web.protocol import LimitSettings, Server
