@@ -5,6 +5,7 @@ good event. A ping or a comment that comes earlier is passed on at once and comm
 for a sign of life must not wait for us.
 """
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -106,6 +107,20 @@ async def _commit_stream(
     )
 
 
+def _type_of(body: bytes) -> str | None:
+    """The `type` of a JSON object, "" where it has none; None where the body is no JSON object."""
+    try:
+        return _decode_typed(body).type or ""
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        pass
+    try:
+        # More lenient: half a surrogate pair, as JavaScript leaves where it cuts a text, is legal (RFC 8259 8.2).
+        found = json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+    return str(found.get("type") or "") if isinstance(found, dict) else None
+
+
 async def _commit_whole(
     answer: Answer,
     dialect: Dialect,
@@ -119,10 +134,9 @@ async def _commit_whole(
     hidden = dialect.disguised(body, answer.headers, request)
     if hidden is not None:
         raise AttemptFailed(hidden)
-    try:
-        kind = _decode_typed(body).type
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        raise _malformed(f"the answer is no JSON object (content type {answer.media_type[:60] or 'missing'})") from None
+    kind = _type_of(body)
+    if kind is None:
+        raise _malformed(f"the answer is no JSON object (content type {answer.media_type[:60] or 'missing'})")
     if request.is_messages and kind != "message":
         raise _malformed("the answer is JSON, but no message")
     usage = UsageReader()

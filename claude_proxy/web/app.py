@@ -47,7 +47,6 @@ class App:
             ("GET", "/v1/models"): models.answer,
             ("POST", "/v1/chat/completions"): _not_this_api,
         }
-        self._paths = frozenset(path for _, path in self._doors)
 
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
         try:
@@ -60,13 +59,22 @@ class App:
         except Refused as refused:
             return refusal(refused)
 
+    def _methods(self, path: str) -> frozenset[str]:
+        """The methods that are served at a path."""
+        if path in _POST_ONLY:
+            return frozenset({"POST"})
+        own = {method for method, served in self._doors if served == path}
+        return frozenset(own | ({"HEAD"} if "GET" in own else set())) if own else _METHODS
+
     def _door(self, method: str, path: str) -> Door:
         door = self._doors.get(("GET" if method == "HEAD" else method, path))
         if door is not None:
             return door
-        if method not in _METHODS or path in self._paths or (path in _POST_ONLY and method != "POST"):
+        allowed = self._methods(path)
+        if method not in allowed:
             # Closed: what follows a CONNECT is no request.
-            raise Refused(405, "method", "this method is not served here", close=True)
+            headers = (("Allow", ", ".join(sorted(allowed))),)
+            raise Refused(405, "method", "this method is not served here", headers=headers, close=True)
         if path.startswith("/v1/"):
             return self._messages
         raise Refused(404, "not_found", "there is nothing here; the API is below /v1/, /health says how the daemon is")

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from aiohttp import web
+from aiohttp import HttpVersion11, web
 from aiohttp.web_protocol import RequestPayloadError
 
 from claude_proxy.web.errors import Refused
@@ -37,7 +37,7 @@ async def read_body(request: web.BaseRequest, limits: LimitSettings) -> bytes:
 async def _answer_expectation(request: web.BaseRequest) -> None:
     """RFC 9110 10.1.1: the client waits for a go-ahead before it sends the body."""
     expected = request.headers.get("Expect")
-    if expected is None:
+    if expected is None or request.version < HttpVersion11:
         return
     if expected.strip().lower() != "100-continue":
         raise Refused(417, "expectation", "only `Expect: 100-continue` is understood", close=True)

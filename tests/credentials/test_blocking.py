@@ -155,6 +155,25 @@ async def test_a_read_that_never_ends_does_not_shut_out_those_that_come_later() 
     assert found == ["value"]
 
 
+async def test_patience_that_ends_with_an_old_read_says_nothing_of_the_newer_one() -> None:
+    with held() as function:
+        read = BlockingRead(function, 0.2)
+
+        async def give_up(*, and_come_again: bool) -> str | None:
+            with pytest.raises(ReadTimedOut):
+                await read()
+            return await read() if and_come_again else None
+
+        first = asyncio.create_task(give_up(and_come_again=True))
+        second = asyncio.create_task(give_up(and_come_again=False))  # waits for the old read, a little longer
+        await second
+        third = asyncio.create_task(read())
+        await asyncio.sleep(0)
+        function.gate.set()
+        assert [await first, await third] == ["value", "value"]
+        assert read.count == 2
+
+
 async def test_reads_that_never_end_do_not_pile_up_without_bound() -> None:
     with held() as function:
         read = BlockingRead(function, 0.001)

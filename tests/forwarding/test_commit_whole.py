@@ -42,6 +42,12 @@ async def test_a_whole_message_passes_byte_for_byte(tmp_path: Path) -> None:
     assert told.exchange.usage.output_tokens == 7
 
 
+async def test_half_a_surrogate_pair_is_no_reason_to_refuse_an_answer(tmp_path: Path) -> None:
+    body = message_json().replace(b'"hello"', b'"\\ud83d"')
+    told = await ask(tmp_path, replies(200, body), WHOLE)
+    assert (told.status, told.body) == (200, body)
+
+
 async def test_a_count_of_tokens_passes_byte_for_byte(tmp_path: Path) -> None:
     told = await ask(tmp_path, replies(200, b'{ "input_tokens": 42 }'), count_request(BRINGS_KEY))
     assert told.body == b'{ "input_tokens": 42 }'
@@ -162,7 +168,7 @@ async def test_a_strangers_answer_bears_the_name_of_the_model_that_was_asked_for
 
 
 async def test_an_answer_of_a_stranger_that_cannot_be_translated_is_none(tmp_path: Path) -> None:
-    torn = message_json().replace(b'"text":', b'"\\ud800": 1, "text":', 1)
+    torn = message_json().replace(b'"text":', b'"\xff": 1, "text":', 1)  # no UTF-8, where a name is looked for
     told = await ask(tmp_path, replies(200, torn), WHOLE, "minimax")
     assert told.kind is FailureKind.MALFORMED
 

@@ -7,6 +7,8 @@ import pytest
 
 from claude_proxy import __version__
 from claude_proxy.credentials.credential import OAUTH_BETA, Credential, Scheme
+from claude_proxy.dialects.compatible import CompatibleDialect, CompatibleTraits
+from claude_proxy.failures import AttemptFailed, FailureKind
 from claude_proxy.forwarding.outbound import outbound
 from claude_proxy.upstreams.route import Target
 from claude_proxy.wire.headers import Headers
@@ -175,6 +177,17 @@ def test_a_stranger_gets_the_body_that_it_understands() -> None:
     assert body["model"] == "kimi-k2"
     assert "context_management" not in body
     assert "user_id" not in body.get("metadata", {})
+
+
+def test_a_body_nested_too_deeply_to_be_rewritten_is_the_requests_fault() -> None:
+    class OutOfStack(CompatibleDialect):
+        def request(self, request: ClientRequest, model: str | None) -> bytes:
+            raise RecursionError
+
+    kimi = replace(KIMI, dialect=OutOfStack("kimi", CompatibleTraits()))
+    with pytest.raises(AttemptFailed, match="nested too deeply") as raised:
+        outbound(message_request(), Target(kimi), None, "")
+    assert raised.value.failure.kind is FailureKind.INVALID_REQUEST
 
 
 def test_a_compressed_body_reaches_a_stranger_as_plain_json() -> None:

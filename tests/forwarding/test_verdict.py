@@ -149,6 +149,15 @@ async def test_the_stored_login_serves_nobody_but_claude_code(tmp_path: Path) ->
     assert [bearer_of(received) for received in claude.received] == [LOGIN]
 
 
+async def test_a_login_that_lies_where_a_strangers_key_should_is_never_sent_to_it(tmp_path: Path) -> None:
+    mistaken = {"MINIMAX_API_KEY": LOGIN}
+    async with StandIn() as minimax, forwarding(tmp_path, {"minimax": minimax}, environment=mistaken) as house:
+        told = await house.ask(message_request(BRINGS_KEY))
+        assert minimax.connections == 0
+    assert (told.kind, told.client_status) == (FailureKind.NO_CREDENTIAL, 403)
+    assert "is a Claude login, which is never sent to minimax" in words_of(told)
+
+
 async def test_an_upstream_that_needs_no_credential_is_asked_without_one(tmp_path: Path) -> None:
     settings = {"kimi": {"credential": None}}
     async with StandIn() as kimi, forwarding(tmp_path, {"kimi": kimi}, of_upstreams=settings) as house:

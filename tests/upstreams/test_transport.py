@@ -96,7 +96,13 @@ async def test_proxies_and_passwords_of_the_environment_are_not_used(
 
 
 async def test_status_and_headers_come_back_in_their_order_and_spelling() -> None:
-    headers = [("X-b", "2"), ("x-A", "1"), ("X-b", "3"), ("Content-Type", "Application/JSON; charset=utf-8")]
+    headers = [
+        ("X-b", "2"),
+        ("x-A", "1"),
+        ("X-b", "3"),
+        ("retry-after", "7"),
+        ("content-TYPE", "Application/JSON; charset=utf-8"),
+    ]
     async with StandIn(replies(418, b"{}", headers)) as upstream, transport() as through:
         answer = await send(through, to(upstream.url))
         assert answer.status == 418
@@ -104,6 +110,14 @@ async def test_status_and_headers_come_back_in_their_order_and_spelling() -> Non
         assert answer.media_type == "application/json"
         assert not answer.is_stream
         assert await body_of(answer) == b"{}"
+
+
+async def test_a_header_that_is_no_text_is_left_out_and_the_others_stay() -> None:
+    head = b"HTTP/1.1 200 OK\r\nX-Name: caf\xe9\r\nX-Other: caf\xc3\xa9\r\nContent-Length: 2\r\n\r\n{}"
+    async with StandIn(raw(head)) as upstream, transport() as through:
+        answer = await send(through, to(upstream.url))
+        assert answer.headers == (("X-Other", "caf\u00e9"), ("Content-Length", "2"))
+        await body_of(answer)
 
 
 @pytest.mark.parametrize(
