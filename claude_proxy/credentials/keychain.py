@@ -45,8 +45,11 @@ class KeychainSource:
         self._parse = parse
         if through_security is None:
             through_security = sys.platform == "darwin" and service.startswith(CLAUDE_SERVICE)
-        reader = _security_reader if through_security else _keyring_reader
-        self._read = BlockingRead(reader(service, account, timeout), timeout)
+        if through_security:
+            # A second more, so that what is told is the limit that ended `security`, with its remedy.
+            self._read = BlockingRead(_security_reader(service, account, timeout), timeout + 1.0)
+        else:
+            self._read = BlockingRead(_keyring_reader(service, account), timeout)
 
     @property
     def reads(self) -> int:
@@ -79,7 +82,7 @@ def claude_item(environment: Mapping[str, str]) -> tuple[str, str]:
     return service, user if re.fullmatch(r"[A-Za-z0-9._-]+", user) else "claude-code-user"
 
 
-def _keyring_reader(service: str, account: str, _: float) -> Callable[[], str | None]:
+def _keyring_reader(service: str, account: str) -> Callable[[], str | None]:
     def read() -> str | None:
         # Imported on this thread and only when needed: it costs 60 ms and 25 MB.
         import keyring

@@ -56,12 +56,14 @@ class Attempts:
         limit = self._retry.max_retries if last else min(1, self._retry.max_retries)
         if exchange.request.members is None and exchange.request.method not in {"GET", "HEAD"}:
             limit = 0  # an upload may have been taken although its answer was lost
+        started = time.monotonic()
         try:
             return await self._once(exchange, target, last)
         except AttemptFailed as failed:
             if not failed.failure.again:
                 raise
             first: AttemptFailed | None = failed
+        left = self._retry.max_elapsed - (time.monotonic() - started)
 
         async def once_more() -> Reply:
             nonlocal first
@@ -77,7 +79,7 @@ class Attempts:
                 lambda error: _is_worth_another(error) and (last or target.upstream.breaker.admits)
             ),
             wait=self._wait,
-            stop=_Stop(1 + limit, self._retry.max_elapsed),
+            stop=_Stop(1 + limit, left),
             reraise=True,
         )
         reply: Reply = await retrying(once_more)

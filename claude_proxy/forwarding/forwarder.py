@@ -49,6 +49,7 @@ class Forwarder:
         except (asyncio.CancelledError, GeneratorExit, ConnectionError):
             exchange.failure = Failure(FailureKind.CLIENT_GONE, "the client left")
             exchange.end = End.CLIENT_GONE
+            exchange.status = exchange.status or exchange.failure.client_status
             raise
         finally:
             exchange.ended = time.monotonic()

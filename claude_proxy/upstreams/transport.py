@@ -104,11 +104,8 @@ class Answer:
         return b"".join(parts)
 
     def close(self) -> None:
-        """Gives the connection back where the answer was read to its end, and closes it otherwise."""
-        if self._response.content.at_eof():
-            self._response.release()
-        else:
-            self._response.close()
+        """Gives the connection back; aiohttp closes it where the answer was not read to its end."""
+        self._response.release()
 
 
 class Transport:
