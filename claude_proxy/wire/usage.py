@@ -62,8 +62,7 @@ _UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 def _telling(block: bytes) -> Iterator[SSEEvent]:
     """The events of a block that carry usage or an end; the others are not even cut out."""
     if b"\r" in block:
-        if _TELLING.search(block):
-            yield from events(block)
+        yield from events(block)
         return
     at = 0
     while found := _TELLING.search(block, at):
@@ -87,6 +86,8 @@ class UsageReader:
 
     def feed(self, block: bytes) -> None:
         """A block of whole events."""
+        if _TELLING.search(block) is None:
+            return
         for event in _telling(block):
             if event.name == "error":
                 self.error = event.data

@@ -7,7 +7,7 @@ from unittest import mock
 from urllib.parse import unquote, urlsplit
 
 import pytest
-from aiohttp import web
+from aiohttp import HttpVersion, HttpVersion10, HttpVersion11, web
 from aiohttp.test_utils import make_mocked_request
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -47,8 +47,14 @@ class Doors:
             raise self.fault
         return web.Response()
 
-    async def ask(self, method: str, target: str, headers: Sequence[tuple[str, str]] = (HOST,)) -> web.StreamResponse:
-        return await self.app(make_mocked_request(method, target, headers=CIMultiDict(headers)))
+    async def ask(
+        self,
+        method: str,
+        target: str,
+        headers: Sequence[tuple[str, str]] = (HOST,),
+        version: HttpVersion = HttpVersion11,
+    ) -> web.StreamResponse:
+        return await self.app(make_mocked_request(method, target, headers=CIMultiDict(headers), version=version))
 
 
 async def test_who_may_not_come_in_does_not_learn_which_paths_and_methods_there_are() -> None:
@@ -117,8 +123,31 @@ ALLOWED = {
 async def test_a_method_that_is_not_served_is_answered_with_those_that_are(path: str) -> None:
     """RFC 9110 15.5.6: a 405 must carry Allow."""
     answer = await Doors().ask("OPTIONS", path)
-    assert answer.status == 405
+    assert (answer.status, answer.keep_alive) == (405, False)
     assert {method.strip() for method in answer.headers.get("Allow", "").split(",")} == ALLOWED[path]
+
+
+CHUNKED = ("Transfer-Encoding", "chunked")
+
+
+@pytest.mark.parametrize(
+    ("headers", "version", "status"),
+    [
+        ([CHUNKED], HttpVersion11, 200),
+        ([("Transfer-Encoding", " Chunked ")], HttpVersion11, 200),
+        ([CHUNKED], HttpVersion10, 400),
+        ([CHUNKED, CHUNKED], HttpVersion11, 400),
+        ([("Transfer-Encoding", "gzip, chunked")], HttpVersion11, 400),
+        ([("Transfer-Encoding", "")], HttpVersion11, 400),
+        ([("Upgrade", "h2c"), ("Connection", "Upgrade")], HttpVersion11, 400),
+    ],
+    ids=["chunked", "in capitals", "in HTTP/1.0", "twice", "with another", "empty", "another protocol"],
+)
+async def test_only_plain_framing_comes_in(headers: list[tuple[str, str]], version: HttpVersion, status: int) -> None:
+    """Whatever the parser makes of it: where two servers could see the end of a body differently, it is refused."""
+    answer = await Doors().ask("POST", "/v1/messages", [HOST, *headers], version)
+    assert answer.status == status
+    assert (answer.keep_alive is False) == (status == 400)
 
 
 # --- paths ---------------------------------------------------------------------------------------------
@@ -163,6 +192,13 @@ def test_a_path_that_is_forwarded_is_read_alike_by_all(rest: str) -> None:
     else:
         assert answer.status in {400, 405}
         assert answer.keep_alive is False
+
+
+@pytest.mark.parametrize("sign", [" ", "\t", "\x00", "\x7f", "é", "\udcff", "\n"])
+async def test_a_query_of_other_signs_than_visible_ones_is_refused(sign: str) -> None:
+    doors = Doors()
+    assert (await doors.ask("GET", f"/v1/files?a={sign}")).status == 400
+    assert doors.forwarded == []
 
 
 @settings(max_examples=50, deadline=None)

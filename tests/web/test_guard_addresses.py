@@ -57,6 +57,8 @@ def admitted(settings: AccessSettings, *headers: tuple[str, str], port: int = PO
         ("[fd00::1]", f"[FD00::1]:{PORT}"),
         ("[fd00::1]:9000", "[fd00::1]:9000"),
         ("[fd00::1234]", f"[fd00::1234]:{PORT}"),
+        ("::1", f"[::1]:{PORT}"),  # as it is written everywhere but in a URL
+        ("fd00::1234", f"[fd00::1234]:{PORT}"),
     ],
 )
 def test_a_name_without_a_port_means_ours_and_one_with_a_port_just_that(configured: str, met: str) -> None:
@@ -91,6 +93,16 @@ def test_a_page_of_any_of_our_names_is_our_own(origin: str) -> None:
     settings = AccessSettings(allowed_hosts=(*AccessSettings().allowed_hosts, "proxy.example:9000"))
     assert admitted(settings, OURS, ("Origin", origin))
     assert not admitted(settings, OURS, ("Origin", f"{origin}0"))
+
+
+@pytest.mark.parametrize("path", ["/", "/metrics", "/openapi.yaml", "/openapi.json", "/v1/models", "/health/"])
+def test_a_page_of_another_site_learns_nothing_but_the_health(path: str) -> None:
+    request = arriving([OURS, ("Origin", "https://evil.example")])
+    guard = Guard(AccessSettings(), PORT)
+    with pytest.raises(Refused) as refused:
+        guard.admit(request, path)
+    assert refused.value.kind == "cross_site"
+    guard.admit(request, "/health")
 
 
 # --- who is this machine -------------------------------------------------------------------------------
