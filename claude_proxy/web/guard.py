@@ -121,6 +121,8 @@ def _names(host: str, port: int) -> tuple[str, ...]:
 
 
 def _with_port(host: str, port: int) -> str:
-    has_port = host.rpartition(":")[2].isdigit() and not host.endswith("]") and host.count(":") == 1
-    has_port = has_port or "]:" in host
+    """As a Host header says it: IPv6 addresses stand in brackets (RFC 3986 3.2.2)."""
+    if host.count(":") > 1 and not host.startswith("["):
+        host = f"[{host}]"
+    has_port = "]:" in host or (host.count(":") == 1 and host.rpartition(":")[2].isdigit())
     return host if has_port else f"{host}:{port}"
