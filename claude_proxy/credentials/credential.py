@@ -11,7 +11,7 @@ from claude_proxy.wire.headers import Headers, append_to_list, bearer, canonical
 from claude_proxy.wire.messages import ClientRequest
 
 OAUTH_BETA = "oauth-2025-04-20"
-"""What `anthropic-beta` must name where a subscription's token is the credential (WIRE: B1)."""
+"""What `anthropic-beta` must name where a subscription's token is the credential (https://code.claude.com/docs/en/llm-gateway-protocol)."""
 
 LOGIN_PREFIX = "sk-ant-oat"
 """How the access tokens of Claude subscriptions begin, setup-tokens included."""

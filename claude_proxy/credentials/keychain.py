@@ -72,7 +72,7 @@ class KeychainSource:
 
 def claude_item(environment: Mapping[str, str]) -> tuple[str, str]:
     """Service and account of Claude Code's item: with a configuration directory of its own, the service is
-    suffixed with the first 8 hex digits of that directory's SHA-256 (WIRE: B6)."""
+    suffixed with the first 8 hex digits of that directory's SHA-256 (seen with Claude Code 2.1.197)."""
     directory = environment.get("CLAUDE_SECURESTORAGE_CONFIG_DIR") or environment.get("CLAUDE_CONFIG_DIR")
     service = CLAUDE_SERVICE
     if directory:

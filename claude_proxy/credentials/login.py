@@ -1,4 +1,4 @@
-"""Claude Code's stored login: the envelope that the keychain item and `.credentials.json` share (WIRE: B6)."""
+"""Claude Code's stored login: the envelope of its keychain item and its `.credentials.json` (seen with 2.1.197)."""
 
 import json
 import math

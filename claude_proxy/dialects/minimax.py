@@ -1,6 +1,6 @@
 """MiniMax: Anthropic's shape, its own error numbers, and errors inside a 200 (`base_resp`).
 
-https://platform.minimax.io/docs/api-reference/errorcode, and what was measured beyond it (WIRE: C1). A number
+https://platform.minimax.io/docs/api-reference/errorcode, and what was measured beyond it. A number
 decides over the HTTP status and the error type, which are not Anthropic's.
 """
 

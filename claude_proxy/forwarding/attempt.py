@@ -207,7 +207,7 @@ async def _refusal(answer: Answer, exchange: Exchange, upstream: Upstream) -> Fa
 
 def _estimate(exchange: Exchange, upstream: Upstream) -> Reply:
     """A count for an upstream that cannot count: a 404 or 501 would make Claude Code ask the model instead,
-    once for each item (WIRE: A1)."""
+    once for each item (seen with 2.1.197)."""
     if upstream.count_tokens is CountTokens.REJECT:
         raise ForwardingError(
             Failure(

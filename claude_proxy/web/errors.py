@@ -1,5 +1,7 @@
 """A failure as the client may see it: always Anthropic's shape, never a byte of the request."""
 
+import math
+
 from aiohttp import web
 from multidict import CIMultiDict
 
@@ -61,9 +63,9 @@ def failed(failure: Failure, exchange: Exchange) -> web.Response:
     if failure.kind in _LASTING:
         headers.append(("x-should-retry", "false"))
     elif failure.retry_after is not None:
-        # Claude Code gives up at once on a long one (WIRE: B5); how long an upstream is left alone is our affair.
+        # Claude Code gives up at once on a long one; how long an upstream is left alone is our affair.
         seconds = min(failure.retry_after, 5.0) if failure.kind is FailureKind.UNAVAILABLE else failure.retry_after
-        headers.append(("retry-after", f"{seconds:.0f}"))
+        headers.append(("retry-after", str(math.ceil(seconds))))
     body = error_json(failure.error_type or error_type(failure.client_status), failure.message, exchange.id)
     return web.Response(status=failure.client_status, headers=CIMultiDict(headers), body=body)
 

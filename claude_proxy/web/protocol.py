@@ -96,6 +96,8 @@ class Connection(RequestHandler):
         message: str | None = None,
     ) -> web.StreamResponse:
         """The answer to what cannot be parsed (400), and to a fault of our own (500)."""
+        if isinstance(exc, ConnectionError) and (request.transport is None or request.transport.is_closing()):
+            raise ConnectionError("the client has left")  # nobody's fault; aiohttp ends the connection quietly
         if status >= 500:
             _log.error("a request could not be answered because of a fault in claude-proxy", exc_info=exc)
         else:

@@ -5,19 +5,25 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from unittest import mock
 
 import pytest
+from aiohttp.base_protocol import BaseProtocol
+from aiohttp.streams import StreamReader
+from aiohttp.test_utils import make_mocked_request
+from multidict import CIMultiDict
 
 from claude_proxy.exchange import End, Exchange
+from claude_proxy.web.errors import Refused
 from claude_proxy.web.guard import AccessSettings, Guard
 from claude_proxy.web.messages import MessagesDoor
 from claude_proxy.web.protocol import LimitSettings
 from tests.client_requests import message_request
-from tests.forwarding.forwarding_house import BRINGS_KEY, House, forwarding
+from tests.forwarding.forwarding_house import BRINGS_KEY, House, forwarding, to
 from tests.raw_client import Answer as RawAnswer
 from tests.raw_client import RawConnection, connected, request
 from tests.running import eventually
-from tests.stand_in import Answer, Received, StandIn, Wire, fails, hangs, replies, text_stream
+from tests.stand_in import Answer, Received, StandIn, Wire, fails, hangs, replies, streams, text_stream
 from tests.web.serving import serving
 
 JSON = ("Content-Type", "application/json")
@@ -244,22 +250,54 @@ async def test_a_client_that_leaves_was_not_answered(tmp_path: Path, answer: Ans
 @pytest.mark.parametrize(
     ("access", "local"), [(AccessSettings(), True), (AccessSettings(trust_proxy=True), False)], ids=["yes", "no"]
 )
+@pytest.mark.parametrize(("method", "target", "body"), [("GET", "/v1/x", None), ("POST", "/v1/messages", STREAM.body)])
 async def test_whether_a_request_comes_from_this_machine_goes_with_it(
-    tmp_path: Path, access: AccessSettings, local: bool
+    tmp_path: Path, method: str, target: str, body: bytes | None, access: AccessSettings, local: bool
 ) -> None:
-    async with door(tmp_path, replies(200, b"{}"), access) as at:
-        await at.answer("GET", "/v1/x")
+    async with door(tmp_path, streams(EVENTS), access) as at:
+        await at.answer(method, target, body=body)
         assert (await at.exchange()).request.local is local
 
 
-async def test_two_types_of_one_body_are_refused(tmp_path: Path) -> None:
-    async with door(tmp_path, replies(200, b"{}")) as at, connected(at.port) as client:
-        head = b"POST /v1/x HTTP/1.1\r\nHost: h\r\nContent-Type: application/json\r\n"
-        await client.send(head + b"Content-Type: text/plain\r\nContent-Length: 2\r\n\r\n{}")
-        answer = await client.answer()
-        assert at.upstream.received == []
-    assert answer is not None
-    assert answer.status in {400, 415}
+@pytest.mark.parametrize(
+    ("types", "kind"),
+    [
+        (["application/json"], "bad_body"),  # so far it is good, and only then it is read
+        (["application/json", "application/json"], "media_type"),
+        (["application/json", "text/plain"], "media_type"),
+        (["application/json; charset=utf-8; charset=utf-7"], "media_type"),
+        ([], "media_type"),
+    ],
+)
+async def test_a_body_has_one_type(tmp_path: Path, types: list[str], kind: str) -> None:
+    """A parser that lets two through must not be enough to bring in what no page may send."""
+    reader = StreamReader(mock.Mock(spec=BaseProtocol, _reading_paused=False), 1 << 16, loop=asyncio.get_running_loop())
+    reader.feed_eof()
+    headers = CIMultiDict([("Content-Type", media) for media in types])
+    asked = make_mocked_request("POST", "/v1/messages", headers=headers, payload=reader)
+    async with forwarding(tmp_path, {}, routes=[to("claude")]) as house:
+        with pytest.raises(Refused) as refused:
+            await MessagesDoor(house.forwarder, Guard(AccessSettings(), 80), LimitSettings()).answer(asked)
+    assert refused.value.kind == kind
+
+
+@pytest.mark.parametrize("target", ["/v1/messages", "/v1/messages?beta=true", "/v1/messages/count_tokens?a=b"])
+async def test_what_asks_a_model_is_read_whatever_its_query(tmp_path: Path, target: str) -> None:
+    body = STREAM.body
+    async with door(tmp_path, streams(EVENTS)) as at:
+        await at.answer("POST", target, body=body)
+        asked = (await at.exchange()).request
+        assert (asked.model, asked.stream, asked.body) == ("claude-sonnet-4-5", True, body)
+        assert (await at.answer("POST", target, body=b"[]")).header("x-claude-proxy-error") == "bad_body"
+
+
+@pytest.mark.parametrize(
+    ("method", "target"), [("PUT", "/v1/messages"), ("POST", "/v1/messages/batches"), ("POST", "/v1/messages/")]
+)
+async def test_what_asks_no_model_is_not_read(tmp_path: Path, method: str, target: str) -> None:
+    async with door(tmp_path, replies(200, b"{}")) as at:
+        assert (await at.answer(method, target, body=b"[]")).status == 200
+        assert (await at.exchange()).request.members is None
 
 
 async def test_nothing_is_an_exchange_before_it_is_a_request(tmp_path: Path) -> None:

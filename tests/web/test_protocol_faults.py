@@ -2,6 +2,8 @@
 
 import asyncio
 import logging
+import socket
+import struct
 
 import pytest
 from aiohttp import http_exceptions, web
@@ -115,7 +117,9 @@ async def test_garbage_behind_a_request_that_is_being_answered_does_not_harm_its
     [(b"", b"zz\r\n"), (b"3\r\nabc\r\n", b"zz\r\n"), (b"3\r\nab", b"cdef\r\n"), (b"3\r\nabc\r\n0\r\n", b"x y\r\n\r\n")],
     ids=["at once", "after a chunk", "within a chunk", "in a trailer"],
 )
-async def test_a_handler_that_reads_a_body_is_told_that_its_framing_broke(with_the_head: bytes, later: bytes) -> None:
+async def test_a_handler_that_reads_a_body_is_told_that_its_framing_broke(
+    with_the_head: bytes, later: bytes, log: pytest.LogCaptureFixture
+) -> None:
     """By itself aiohttp tells it only where the fault is in the packet with the head."""
 
     async def handler(request: web.BaseRequest) -> web.Response:
@@ -127,6 +131,25 @@ async def test_a_handler_that_reads_a_body_is_told_that_its_framing_broke(with_t
     async with serving(handler) as port:
         outcome = await sent(port, head + with_the_head, later)
     assert told(outcome.answers[0]) == "its framing broke"
+    assert faults(log) == []
+
+
+async def test_a_body_that_is_whole_is_not_harmed_by_garbage_behind_it() -> None:
+    go = asyncio.Event()
+
+    async def handler(request: web.BaseRequest) -> web.Response:
+        await go.wait()
+        return web.Response(body=await request.read())
+
+    async with serving(handler) as port, connected(port) as client:
+        await client.send(request("POST", "/", host="127.0.0.1", body=b"a whole body"))
+        await turns_of_the_loop(20)
+        await client.send(b"garbage\r\n\r\n")
+        await turns_of_the_loop(20)
+        go.set()
+        outcome = await client.end()
+    assert outcome.statuses == [200, 400]
+    assert outcome.answers[0].body == b"a whole body"
 
 
 async def test_framing_that_breaks_behind_a_refusal_is_nobodys_fault(log: pytest.LogCaptureFixture) -> None:
@@ -167,7 +190,7 @@ def assert_internal(answer: Answer) -> None:
     assert answer.header("connection") == "close"
 
 
-@pytest.mark.parametrize("fault", [ValueError, KeyError, TimeoutError, OSError])
+@pytest.mark.parametrize("fault", [ValueError, KeyError, TimeoutError, OSError, ConnectionResetError])
 async def test_every_kind_of_fault_is_told_as_one_of_ours_and_explained_in_the_log(
     fault: type[Exception], log: pytest.LogCaptureFixture
 ) -> None:
@@ -205,6 +228,35 @@ async def test_a_fault_in_writing_an_answer_ends_the_connection_and_is_explained
     assert isinstance(record.exc_info, tuple)
     assert isinstance(record.exc_info[1], ValueError)
     assert MARK not in log.text
+
+
+async def test_a_client_that_leaves_between_two_writes_is_nobodys_fault(log: pytest.LogCaptureFixture) -> None:
+    """Its leaving cancels the handler only in the loop's next turn; until then a write fails."""
+    go, failed = asyncio.Event(), asyncio.Event()
+
+    async def handler(request: web.BaseRequest) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        await response.write(b"one")
+        await go.wait()
+        try:
+            await response.write(b"two")
+            await response.write(b"three")
+        except ConnectionError:
+            failed.set()
+            raise
+        return response
+
+    async with serving(handler) as port:
+        with socket.create_connection(("127.0.0.1", port)) as client:
+            client.setblocking(False)
+            await asyncio.get_running_loop().sock_sendall(client, get())
+            assert await asyncio.get_running_loop().sock_recv(client, 1000)
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        go.set()  # in the same turn as the reset
+        await asyncio.wait_for(failed.wait(), 10)
+        await turns_of_the_loop(20)
+    assert faults(log) == []
 
 
 async def test_after_a_fault_others_are_served() -> None:

@@ -83,6 +83,24 @@ async def test_an_answer_may_take_longer(limits: LimitSettings) -> None:
         assert (await client.end()).statuses == [200]
 
 
+async def test_a_large_answer_may_be_read_slowly_though_the_next_head_has_begun() -> None:
+    large = b"x" * 20_000_000  # more than the sockets hold
+
+    async def handler(request: web.BaseRequest) -> web.Response:
+        return web.Response(body=large) if request.raw_path == "/large" else await hello(request)
+
+    second = get("/second", ("Connection", "close"))
+    async with serving(handler, SHORT_HEADS) as port, connected(port) as client:
+        await client.send(get("/large"))
+        assert await client.read_until(lambda so_far: len(so_far.raw) > 0)  # and no more of it for now
+        await client.send(second[:20])
+        await silence_is_over(port)
+        await client.send(second[20:])
+        outcome = await client.end()
+    assert outcome.statuses == [200, 200]
+    assert outcome.answers[0].body == large
+
+
 async def test_the_time_to_rest_begins_anew_after_each_answer() -> None:
     go = asyncio.Event()
 
