@@ -3,10 +3,11 @@
 import re
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
+from claude_proxy.config.sections import takes_login
 from claude_proxy.config.settings import CredentialSettings, Settings, UpstreamSettings
 from claude_proxy.credentials.chain import SupplyChain
 from claude_proxy.credentials.credential import (
@@ -27,7 +28,7 @@ from claude_proxy.credentials.token_store import TokenStore
 from claude_proxy.dialects.anthropic import AnthropicDialect
 from claude_proxy.dialects.compatible import CompatibleDialect, CompatibleTraits
 from claude_proxy.dialects.dialect import Dialect
-from claude_proxy.dialects.minimax import MiniMaxDialect
+from claude_proxy.dialects.minimax import MINIMAX_TRAITS, MiniMaxDialect
 from claude_proxy.exchange import Observer
 from claude_proxy.forwarding.attempt import Attempts
 from claude_proxy.forwarding.forwarder import Forwarder
@@ -50,7 +51,7 @@ Learn = Callable[[str], None]
 _ONE_WORD = re.compile(r"[!-z|~]+")  # visible ASCII without braces: a key is no JSON
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, repr=False)
 class House:
     """What the daemon needs of it."""
 
@@ -62,14 +63,23 @@ class House:
     settings: Settings
     environment: Mapping[str, str]
     learn: Learn
+    models: dict[str, str]
 
     def reload(self, settings: Settings) -> None:
         """Puts another configuration in force for new requests; breakers are kept by name.
 
         Where it listens, who may come in and its limits belong to the process: they stay until a restart.
         """
-        old = self.forwarder.routes.upstreams
-        breakers = {name: upstream.breaker for name, upstream in old.items()}
+        was = self.settings
+        settings = replace(settings, access=was.access, limits=was.limits, listen=was.listen)
+        breakers = {
+            name: upstream.breaker
+            for name, upstream in self.forwarder.routes.upstreams.items()
+            # Of another address or with other limits it says nothing.
+            if settings.upstreams.get(name) == was.upstreams.get(name) and settings.breaker == was.breaker
+        }
+        self.models.clear()
+        self.models.update(listed_models(settings))
         self.forwarder.routes = build_routes(settings, self.environment, self.learn, breakers)
         self.forwarder.attempts = Attempts(self.transport, settings.retry, self.observer, settings.access.carried_in)
         self.settings = settings
@@ -84,7 +94,8 @@ async def assemble(settings: Settings, environment: Mapping[str, str], port: int
     async with open_session() as session:
         transport = Transport(session)
         routes = build_routes(settings, environment, learn)
-        metrics = Metrics(frozenset(listed_models(settings)).__contains__)
+        models = listed_models(settings)
+        metrics = Metrics(models.__contains__)
         observer = ObserverChain([ExchangeLog(), metrics])
         header = settings.access.carried_in
         forwarder = Forwarder(routes, Attempts(transport, settings.retry, observer, header), observer)
@@ -96,10 +107,10 @@ async def assemble(settings: Settings, environment: Mapping[str, str], port: int
             guard,
             drain,
             MessagesDoor(forwarder, guard, settings.limits),
-            ModelsDoor(listed_models(settings)),
+            ModelsDoor(models),
             Health(drain, forwarder, metrics.render, CONTENT_TYPE),
         )
-        yield House(app, drain, forwarder, transport, observer, settings, environment, learn)
+        yield House(app, drain, forwarder, transport, observer, settings, environment, learn, models)
 
 
 def build_routes(
@@ -142,7 +153,10 @@ def _dialect(settings: UpstreamSettings) -> Dialect:
         case "anthropic":
             return AnthropicDialect()
         case "minimax":
-            return MiniMaxDialect(settings.name)
+            traits = replace(
+                MINIMAX_TRAITS, cache_control=settings.cache_control, context_window=settings.context_window
+            )
+            return MiniMaxDialect(settings.name, traits)
         case _:
             traits = CompatibleTraits(cache_control=settings.cache_control, context_window=settings.context_window)
             return CompatibleDialect(settings.name, traits)
@@ -169,6 +183,7 @@ def _upstream(
         anonymous=settings.credential is None,
         auth=settings.auth,
         sentinels=sentinels,
+        takes_login=takes_login(settings.dialect, settings.base_url),
     )
 
 
@@ -221,19 +236,23 @@ def _login_file(environment: Mapping[str, str]) -> Path:
 
 def _key(secret: str, source: str) -> Credential:
     """A key as Anthropic's own API takes it; any other upstream sets its own header (`auth`)."""
-    return anthropic_credential(secret.strip(), source)
+    return anthropic_credential(_one_word(secret, source), source)
 
 
 def _setup_token(secret: str, source: str) -> Credential:
     """What `claude setup-token` printed: a login for a year, which nobody renews."""
-    return Credential(secret.strip(), Scheme.BEARER, source, stored_login=True)
+    return Credential(_one_word(secret, source), Scheme.BEARER, source, stored_login=True)
+
+
+def _one_word(text: str, place: str) -> str:
+    key = text.strip()
+    if not _ONE_WORD.fullmatch(key):
+        raise CredentialUnavailable(f"{place} does not hold one key and nothing else")
+    return key
 
 
 def _key_text(text: str, source: CredentialSource) -> Credential | None:
-    key = text.strip()
-    if key and not _ONE_WORD.fullmatch(key):
-        raise CredentialUnavailable(f"{source.place} does not hold one key and nothing else")
-    return _key(key, source.name) if key else None
+    return anthropic_credential(_one_word(text, source.place), source.name) if text.strip() else None
 
 
 def _breakers(forwarder: Forwarder) -> Mapping[str, str]:

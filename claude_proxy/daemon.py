@@ -50,8 +50,13 @@ def serve(settings: Settings, environment: Mapping[str, str], load: Load) -> int
     # Not through sys.stderr: what waits in its buffer when the reader has gone would spoil the exit code.
     logs_to(LogWriter(partial(os.write, sys.stderr.fileno())), settings.log, redactor)
     _harden()
-    with contextlib.closing(_bind(settings)) as listening:
-        return asyncio.run(_serve(settings, environment, load, listening, redactor))
+    with contextlib.closing(_bind(settings)) as listening, asyncio.Runner() as runner:
+        code = runner.run(_serve(settings, environment, load, listening, redactor))
+        if code == _FORCED:
+            # At once: the runner would wait for its threads, and one of them for a name server.
+            logging.shutdown()
+            os._exit(code)
+        return code
 
 
 def logs_to(handler: logging.Handler, settings: LogSettings, redactor: Redactor) -> None:

@@ -195,7 +195,7 @@ async def test_a_reload_keeps_each_breaker_by_its_name_and_takes_over_the_rest(t
             changed = dataclasses.replace(house.settings, retry=RetrySettings(max_retries=0), drain_timeout=1.0)
             house.reload(changed)
             after = house.forwarder.routes.upstreams
-    assert house.settings is changed
+    assert house.settings == changed
     assert after["claude"] is not before["claude"]
     assert after["claude"].breaker is before["claude"].breaker
     assert after["claude"].breaker.state is BreakerState.OPEN
@@ -242,3 +242,32 @@ async def test_the_access_token_is_learnt_so_that_no_log_shows_it(tmp_path: Path
             assert reply.status == 400
             assert daemon.logged("exchange")
             assert token not in json.dumps(daemon.records)
+
+
+async def test_a_reload_keeps_who_may_come_in_and_what_is_never_forwarded(tmp_path: Path) -> None:
+    """The door keeps its token until a restart, so the token must stay known as ours for as long."""
+    async with StandIn() as upstream:
+        config = {"upstreams": {"claude": {"base_url": upstream.url}}}
+        async with in_process(tmp_path, config) as daemon:
+            access = dataclasses.replace(daemon.house.settings.access, token="another-access-token", header="x-door")
+            was = daemon.house.settings.access
+            daemon.house.reload(dataclasses.replace(daemon.house.settings, access=access))
+            assert daemon.house.settings.access == was
+
+
+async def test_a_reload_forgets_the_breaker_of_another_address(tmp_path: Path) -> None:
+    async with StandIn() as upstream:
+        config = {"upstreams": {"claude": {"base_url": upstream.url}}}
+        async with in_process(tmp_path, config) as daemon:
+            house = daemon.house
+            house.forwarder.routes.upstreams["claude"].breaker.failed(Failure(FailureKind.AUTH, "refused"))
+            claude = dataclasses.replace(house.settings.upstreams["claude"], base_url="http://127.0.0.1:9")
+            upstreams = {**house.settings.upstreams, "claude": claude}
+            house.reload(dataclasses.replace(house.settings, upstreams=upstreams))
+            assert house.forwarder.routes.upstreams["claude"].breaker.state is BreakerState.CLOSED
+
+
+async def test_the_house_shows_no_secret_of_its_environment(tmp_path: Path) -> None:
+    async with in_process(tmp_path, {}) as daemon:
+        house = dataclasses.replace(daemon.house, environment={"SOME_KEY": "CANARY-KEY"})
+        assert "CANARY-KEY" not in repr(house)

@@ -46,8 +46,12 @@ def overlay(environment: Mapping[str, str], complaints: list[Complaint]) -> Node
         try:
             value = yaml.safe_load(text)
         except yaml.YAMLError:
-            complaints.append(Complaint(f"variable {name}", path, "expected a plain value or YAML"))
-            continue
+            if path != "listen.host":
+                complaints.append(Complaint(f"variable {name}", path, "expected a plain value or YAML"))
+                continue
+            value = text
+        if path == "listen.host":
+            value = text  # [::1] is an address and no list
         if path in _BOOLEANS and text.lower() in _WORDS:
             value = _WORDS[text.lower()]
         put(tree, path.split("."), _nodes(value, f"variable {name}"), f"variable {name}")

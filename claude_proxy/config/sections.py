@@ -178,8 +178,10 @@ def upstream(
         dialect=dialect,
         auth=_SCHEMES.get(auth),
         count_tokens=CountTokens(count),
-        cache_control=reader.boolean("cache_control"),
-        context_window=reader.integer("context_window", 1000, 100_000_000, 200_000),
+        cache_control=reader.boolean("cache_control", default=dialect == "minimax"),
+        context_window=reader.integer(
+            "context_window", 1000, 100_000_000, 204_800 if dialect == "minimax" else 200_000
+        ),
         transport=transport(reader, ground, alone=False),
     )
     reader.finish(_SECRETS_HINT)
@@ -217,6 +219,14 @@ def name_complaint(reader: Reader, name: str) -> None:
         reader.complaints.append(Complaint(place, f"{reader.path}.{name!r}", message))
 
 
+def takes_login(dialect: str, base_url: str) -> bool:
+    """Whether a Claude login may be sent there: to Anthropic itself, or to this machine."""
+    split = urlsplit(base_url)
+    host = split.hostname or ""
+    at_home = is_loopback(host) or (host in _ANTHROPIC_HOSTS and split.scheme == "https")
+    return dialect == "anthropic" and at_home
+
+
 def _keep_login_at_home(reader: Reader, settings: UpstreamSettings, named: CredentialSettings) -> None:
     """A Claude login goes to Anthropic or to this machine, and nowhere else."""
     logins = [
@@ -226,15 +236,13 @@ def _keep_login_at_home(reader: Reader, settings: UpstreamSettings, named: Crede
     ]
     if not logins:
         return
-    split = urlsplit(settings.base_url)
-    host = split.hostname or ""
     if settings.dialect != "anthropic":
         reader.complain(
             "credential",
             f"{named.name!r} has the source {logins[0]}, a Claude login, which is never sent to another provider; "
             "give this upstream a credential of its own",
         )
-    elif not (is_loopback(host) or (host in _ANTHROPIC_HOSTS and split.scheme == "https")):
+    elif not takes_login(settings.dialect, settings.base_url):
         reader.complain(
             "base_url",
             f"{named.name!r} has the source {logins[0]}, a Claude login, which is only sent to "

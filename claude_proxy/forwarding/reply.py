@@ -87,8 +87,8 @@ class EventReply(Reply):
             self._ended(f"the answer broke off: {broken}")
             return
         self._ended("the answer ended without message_stop")
-        if rest := cutter.rest():
-            yield rest
+        if translator is None and (rest := cutter.rest()):
+            yield rest  # a stranger's torn event was neither translated nor looked through
 
     def _ended(self, how: str) -> None:
         """Takes note of the end. Raises StreamBroken where the client has not been told of a failure yet."""

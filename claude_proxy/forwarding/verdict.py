@@ -15,6 +15,8 @@ from claude_proxy.upstreams.upstream import Upstream
 from claude_proxy.wire.headers import canonical
 from claude_proxy.wire.messages import ClientRequest
 
+_LONGEST_MESSAGE = 1000  # characters of a peer's words in our log, /health and errors; what it said goes on whole
+
 
 async def credential_for(request: ClientRequest, upstream: Upstream) -> Credential | None:
     """What this upstream is called with; None where the client brought nothing and relies on nothing of ours."""
@@ -30,7 +32,12 @@ async def credential_for(request: ClientRequest, upstream: Upstream) -> Credenti
                 upstream.name,
             )
         ) from None
-    if credential is not None and credential.ours and credential.is_login and not upstream.native:
+    if (
+        credential is not None
+        and credential.ours
+        and credential.is_login
+        and not (upstream.native and upstream.takes_login)
+    ):
         message = f"what {credential.source} holds is a Claude login, which is never sent to {upstream.name}"
         raise AttemptFailed(Failure(FailureKind.NO_CREDENTIAL, message, upstream.name))
     if credential is not None:
@@ -69,8 +76,10 @@ async def settled(
         message = message.replace(secret, REDACTED)
     if said is not None and credential is not None and credential.ours:
         # What the client brought it may read again; what is ours it may not.
-        said = replace(said, body=said.body.replace(credential.secret.encode(), REDACTED.encode()))
-    return replace(failure, message=message, said=said, upstream=upstream.name)
+        body = said.body.replace(credential.secret.encode(), REDACTED.encode())
+        # Never 401 for a key of ours, whatever the upstream says of its quota: the client would renew its login.
+        said = replace(said, body=body, status=403 if said.status == 401 else said.status)
+    return replace(failure, message=message[:_LONGEST_MESSAGE], said=said, upstream=upstream.name)
 
 
 async def _whose(failure: Failure, credential: Credential | None, upstream: Upstream) -> Failure:
@@ -79,7 +88,7 @@ async def _whose(failure: Failure, credential: Credential | None, upstream: Upst
         return replace(failure, kind=FailureKind.CLIENT_AUTH)
     refused = failure.client_status == 401 or failure.error_type == "authentication_error"
     if refused and await upstream.supply.replaces(credential) is not None:
-        failure = replace(failure, kind=FailureKind.STALE_TOKEN)
+        failure = replace(failure, kind=FailureKind.STALE_TOKEN, may_retry=True)
     if upstream.native and refused:
         message = (
             f"{upstream.name} refused the credential from {credential.source}: {failure.message}. {_remedy(credential)}"

@@ -20,7 +20,8 @@ class CountTokens(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Upstream:
     """`base_url` has no trailing slash. `pass_through` says that the client's own login may serve it, `anonymous`
-    that it asks for no credential, `auth` in which header it takes one (None: by the kind of credential)."""
+    that it asks for no credential, `auth` in which header it takes one (None: by the kind of credential),
+    `takes_login` that a Claude login may be sent to its address."""
 
     name: str
     base_url: str
@@ -34,6 +35,7 @@ class Upstream:
     anonymous: bool
     auth: Scheme | None
     sentinels: frozenset[str]
+    takes_login: bool = True
 
     @property
     def native(self) -> bool:

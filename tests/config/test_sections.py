@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from claude_proxy.config.sections import is_loopback
+from claude_proxy.config.sections import is_loopback, takes_login
 from claude_proxy.credentials.credential import Scheme
 from claude_proxy.forwarding.attempt import RetrySettings
 from claude_proxy.upstreams.breaker import BreakerSettings
@@ -290,3 +290,17 @@ def test_a_route_is_read(tmp_path: Path) -> None:
 def test_a_faulty_route_is_told(tmp_path: Path, route: str, said: str) -> None:
     told = faults(tmp_path, f"routes: [{route}, {{ to: [{{ upstream: claude }}] }}]\n")
     assert said in told[0]
+
+
+@pytest.mark.parametrize(
+    ("dialect", "base_url", "taken"),
+    [
+        ("anthropic", "https://api.anthropic.com", True),
+        ("anthropic", "http://127.0.0.1:9", True),
+        ("anthropic", "http://api.anthropic.com", False),
+        ("anthropic", "https://gateway.example", False),
+        ("compatible", "https://api.anthropic.com", False),
+    ],
+)
+def test_a_login_goes_to_anthropic_and_to_this_machine_alone(dialect: str, base_url: str, taken: bool) -> None:
+    assert takes_login(dialect, base_url) is taken

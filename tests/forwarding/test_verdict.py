@@ -1,11 +1,15 @@
 """What the credential decides of an attempt: which one is used, whose refusal it was, what its words may say."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from claude_proxy.failures import FailureKind
+from claude_proxy.assembly import build_routes
+from claude_proxy.config.load import load
+from claude_proxy.failures import AttemptFailed, FailureKind
+from claude_proxy.forwarding.verdict import credential_for
 from claude_proxy.upstreams.breaker import BreakerState
 from tests.claude_request import bearer_of, stored_login
 from tests.client_requests import headers_of, message_request, other_request
@@ -378,3 +382,16 @@ async def test_a_secret_too_short_to_be_one_does_not_spoil_the_words(tmp_path: P
     async with StandIn(answer) as claude, forwarding(tmp_path, {"claude": claude}) as house:
         told = await house.ask(message_request(("x-api-key", "a")))
     assert words_of(told) == "all of a plain answer"
+
+
+async def test_a_login_in_a_key_s_place_is_never_sent_to_a_gateway(tmp_path: Path) -> None:
+    """The configuration tells logins by the name of their place; here one lies where a key should."""
+    settings = load(None, {"XDG_CONFIG_HOME": str(tmp_path)})
+    gateway = replace(settings.upstreams["claude"], base_url="https://gateway.example", credential="minimax")
+    changed = replace(settings, upstreams={**settings.upstreams, "claude": gateway})
+    environment = {"HAIKU_PROVIDER_API_KEY": LOGIN}
+    upstream = build_routes(changed, environment, lambda _: None).upstreams["claude"]
+    with pytest.raises(AttemptFailed) as refused:
+        await credential_for(message_request(), upstream)
+    assert refused.value.failure.kind is FailureKind.NO_CREDENTIAL
+    assert LOGIN not in refused.value.failure.message

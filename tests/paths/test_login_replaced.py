@@ -66,6 +66,22 @@ async def test_a_login_renewed_in_the_file_gets_one_more_try(tmp_path: Path, str
         assert tokens(claude) == [STORED_TOKEN, RENEWED_TOKEN]
 
 
+async def test_a_renewed_login_is_tried_although_the_refusal_says_not_to_ask_again(tmp_path: Path) -> None:
+    """That word is about the same request with the same token."""
+    write_login_file(tmp_path / ".claude", stored_login(STORED_TOKEN))
+    final = fails(401, "authentication_error", "expired", [("x-should-retry", "false")])
+
+    async def renewed_meanwhile(received: Received, wire: Wire) -> None:
+        write_login_file(tmp_path / ".claude", stored_login(RENEWED_TOKEN))
+        await final(received, wire)
+
+    async with StandIn() as claude, running(tmp_path, to(claude)) as daemon:
+        claude.then(renewed_meanwhile)
+        reply = await say_hi(daemon, PLACEHOLDER)
+        assert reply.status == 200
+        assert tokens(claude) == [STORED_TOKEN, RENEWED_TOKEN]
+
+
 async def test_an_unchanged_login_is_a_403_after_one_try_and_one_look(tmp_path: Path) -> None:
     keychain = RecordingKeyring(tmp_path / "keychain")
     keychain.put(stored_login(STORED_TOKEN))
