@@ -83,7 +83,7 @@ class _Health(msgspec.Struct):
 
 def _health(settings: Settings) -> _Health | None:
     """What the daemon on this machine says of itself, or None where none answers."""
-    host = settings.listen.host if settings.listen.host not in {"0.0.0.0", "::"} else "127.0.0.1"  # noqa: S104
+    host = settings.listen.host if settings.listen.host not in {"0.0.0.0", "::"} else "127.0.0.1"  # noqa: S104 - compared, not bound
     connection = http.client.HTTPConnection(host.strip("[]"), settings.listen.port, timeout=_PATIENCE)
     try:
         connection.request("GET", "/health")

@@ -197,7 +197,7 @@ class FakeKeyring(KeyringBackend):
     priority = 1.0
 
     def __init__(self, outcome: Callable[[], str | None]) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
+        super().__init__()  # type: ignore[no-untyped-call]  # keyring has no types there
         self.outcome = outcome
         self.asked: list[tuple[str, str]] = []
 

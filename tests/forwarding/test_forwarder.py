@@ -305,7 +305,7 @@ async def test_an_exchange_keeps_the_routes_that_it_began_with(tmp_path: Path) -
 
         async def waits(*_: object) -> None:
             await go_on.wait()
-            await GARBAGE(*_)  # type: ignore[arg-type]
+            await GARBAGE(*_)  # type: ignore[arg-type]  # handed on as they came
 
         claude.then(waits)
         asking = asyncio.create_task(house.ask(ASKS))

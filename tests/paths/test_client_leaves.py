@@ -249,7 +249,7 @@ async def test_a_client_that_reads_nothing_is_not_read_for(house: House) -> None
 
     house.first.answer = never_ends
     async with connected(house.daemon.port) as client:
-        client.writer.transport.pause_reading()  # type: ignore[attr-defined]
+        client.writer.transport.pause_reading()  # type: ignore[attr-defined]  # a reading transport too
         await client.send(house.post())
         await asyncio.wait_for(held_up.wait(), 20)
         await abruptly(client)
