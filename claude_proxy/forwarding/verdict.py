@@ -1,5 +1,6 @@
 """What the credential decides of an attempt: which one is used, whose refusal it was, what its words may say."""
 
+import re
 from dataclasses import replace
 
 from claude_proxy.credentials.credential import (
@@ -14,6 +15,10 @@ from claude_proxy.logline import REDACTED, SHORTEST_SECRET
 from claude_proxy.upstreams.upstream import Upstream
 from claude_proxy.wire.headers import canonical
 from claude_proxy.wire.messages import ClientRequest
+from claude_proxy.wire.query import hidden_values
+
+# Headers of a gateway between us and the API, which the user has the client send.
+_SECRET_NAME = re.compile(r"auth|key|token|secret|password|credential")
 
 _LONGEST_MESSAGE = 1000  # characters of a peer's words in our log, /health and errors; what it said goes on whole
 
@@ -63,10 +68,13 @@ async def settled(
     """The failure with what only the credential decides: whose refusal it is, and no secret in its words."""
     if failure.kind is FailureKind.AUTH:
         failure = await _whose(failure, credential, upstream)
-    secrets = {secret for _, secret in client_secrets(request.headers)}
+    secrets = {secret for _, secret in client_secrets(request.headers)} | hidden_values(request.query)
     for key, value in request.headers:
-        if canonical(key) == "cookie":
+        name = canonical(key)
+        if name == "cookie":
             secrets.update((value, *(part.partition("=")[2].strip() for part in value.split(";"))))
+        elif _SECRET_NAME.search(name):
+            secrets.update((value, value.rpartition(" ")[2]))
     if credential is not None:
         secrets.add(credential.secret)
     message, said = failure.message, failure.said
