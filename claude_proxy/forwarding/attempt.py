@@ -124,6 +124,7 @@ class Attempts:
         credential = await credential_for(exchange.request, upstream)
         attempt.credential = credential.source if credential else ""
         sent = outbound(request, target, credential, self._access_header)
+        noted = self._noting(exchange, attempt, upstream)
         answer: Answer | None = None
         reply: Reply | None = None
         try:
@@ -140,12 +141,13 @@ class Attempts:
                         None,
                         UsageReader(),
                         answer,
+                        on_break=noted,
                     )
                 elif answer.status >= 300:
                     raise AttemptFailed(await _refusal(answer, exchange, upstream))
                 else:
                     withheld = credential.secret if credential is not None and not upstream.native else ""
-                    reply = await commit(answer, upstream.dialect, request, _noting(attempt, upstream), withheld)
+                    reply = await commit(answer, upstream.dialect, request, noted, withheld)
             return reply
         except TimeoutError:
             seconds = upstream.transport.header_timeout
@@ -158,6 +160,20 @@ class Attempts:
         finally:
             if reply is None and answer is not None:
                 answer.close()
+
+    def _noting(self, exchange: Exchange, attempt: Attempt, upstream: Upstream) -> Callable[[Failure | None], None]:
+        """What is done when an answer has ended: whole (None), or broken after its first byte."""
+
+        def note(failure: Failure | None) -> None:
+            attempt.ended = time.monotonic()
+            if failure is None:
+                upstream.breaker.ended_well()
+                return
+            attempt.failure = replace(failure, upstream=upstream.name)
+            upstream.breaker.failed(failure)
+            self._observer.attempt_failed(exchange, attempt)
+
+        return note
 
 
 class _Stop(tenacity.stop.stop_base):
@@ -178,19 +194,6 @@ class _Stop(tenacity.stop.stop_base):
 
 def _is_worth_another(error: BaseException) -> bool:
     return isinstance(error, AttemptFailed) and error.failure.again
-
-
-def _noting(attempt: Attempt, upstream: Upstream) -> Callable[[Failure | None], None]:
-    """What is done when an answer has ended: whole (None), or broken after its first byte."""
-
-    def note(failure: Failure | None) -> None:
-        if failure is None:
-            upstream.breaker.ended_well()
-            return
-        attempt.failure = replace(failure, upstream=upstream.name)
-        upstream.breaker.failed(failure)
-
-    return note
 
 
 async def _refusal(answer: Answer, exchange: Exchange, upstream: Upstream) -> Failure:
