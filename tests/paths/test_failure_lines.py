@@ -15,9 +15,10 @@ from tests.paths.canaries import CLIENT_BEARER, COOKIE, GATEWAY_KEY, HAIKU_KEY, 
 from tests.paths.logins import BEARER, RENEWED_TOKEN, STORED_TOKEN, write_login_file
 from tests.paths.test_stream_breaks import DELTAS, ERROR, HOWS, START, breaks
 from tests.running import Daemon, running
-from tests.stand_in import Answer, Received, StandIn, Wire, fails, hangs, replies, resets, says, streams, two
+from tests.stand_in import Answer, Received, StandIn, Wire, fails, hangs, replies, resets, says, sse, streams, two
 
 PLACEHOLDER = {"x-api-key": SENTINEL}
+NO_KNOWN_TYPE = "the upstream ended its stream with an error event"
 HTML = replies(200, b"<html>Sign in</html>", [("Content-Type", "text/html")])
 SPENT = [("anthropic-ratelimit-unified-status", "rejected"), ("anthropic-ratelimit-unified-reset", "4102444800")]
 
@@ -107,6 +108,26 @@ async def test_each_failed_attempt_is_one_line_that_says_all_of_it(tmp_path: Pat
         assert line["cause"]
         total = f'upstream_errors_total{{kind="{line["kind"]}",upstream="{line["upstream"]}"}}'
         assert f"{total} {float(list(case.lines).count((line['upstream'], line['kind'], line.get('status'))))}" in page
+
+
+@pytest.mark.parametrize(
+    ("event", "cause"),
+    [
+        (ERROR, "the upstream ended its stream with an error event (overloaded_error)"),
+        (sse("error", {"type": "error", "error": {"type": "canary", "message": "canary"}}), NO_KNOWN_TYPE),
+        (b"event: error\ndata: canary\n\n", NO_KNOWN_TYPE),
+    ],
+    ids=["known", "unknown", "no JSON"],
+)
+async def test_of_an_upstreams_own_error_event_its_type_is_told_where_it_is_one(
+    tmp_path: Path, event: bytes, cause: str
+) -> None:
+    answer = streams([START, event])
+    async with two(answer) as (first, second), in_process(tmp_path, config(first, second)) as daemon:
+        reply = await stream(daemon, BEARER)
+        [line] = daemon.logged("attempt_failed")
+    assert reply.body == START + event
+    assert line["cause"] == cause
 
 
 @pytest.mark.parametrize("how", ["reset", "silence"])
