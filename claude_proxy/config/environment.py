@@ -19,6 +19,7 @@ OLDER_NAMES: Mapping[str, str] = {
     "AUTH_API_KEY_HEADER": "access.header",
     "AUTH_ENABLED": "access.enabled",
     "HAIKU_PROVIDER_BASE_URL": "upstreams.minimax.base_url",
+    "MAX_CONCURRENT_REQUESTS": "upstreams.minimax.max_concurrency",
     "PORT": "listen.port",
     "PROXY_PUBLIC_URL": "access.public_url",
     "SERVER_HOST": "listen.host",

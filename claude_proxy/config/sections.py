@@ -21,6 +21,7 @@ from claude_proxy.credentials.credential import Scheme
 from claude_proxy.forwarding.attempt import RetrySettings
 from claude_proxy.upstreams.breaker import BreakerSettings
 from claude_proxy.upstreams.route import Match
+from claude_proxy.upstreams.slots import SlotSettings
 from claude_proxy.upstreams.transport import TransportSettings
 from claude_proxy.upstreams.upstream import CountTokens
 from claude_proxy.web.guard import AccessSettings
@@ -183,6 +184,11 @@ def upstream(
             "context_window", 1000, 100_000_000, 204_800 if dialect == "minimax" else 200_000
         ),
         transport=transport(reader, ground, alone=False),
+        slots=SlotSettings(
+            max_concurrency=reader.integer("max_concurrency", 0, 10_000, 0 if dialect == "anthropic" else 5),
+            max_queue=reader.integer("max_queue", 0, 10_000, 100),
+            queue_timeout=reader.duration("queue_timeout", 30.0),
+        ),
     )
     reader.finish(_SECRETS_HINT)
     if named is not None and reader.get("dialect") in (None, *DIALECTS):

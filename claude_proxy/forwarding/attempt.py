@@ -8,20 +8,23 @@ from dataclasses import dataclass, replace
 
 import tenacity
 
+from claude_proxy.credentials.credential import Credential
 from claude_proxy.exchange import Attempt, Exchange, Observer
 from claude_proxy.failures import AttemptFailed, Failure, FailureKind, ForwardingError
 from claude_proxy.forwarding.commit import client_headers, commit
 from claude_proxy.forwarding.outbound import outbound
 from claude_proxy.forwarding.reply import Reply
 from claude_proxy.forwarding.verdict import credential_for, settled
+from claude_proxy.upstreams.breakers import Caller
 from claude_proxy.upstreams.route import Target
 from claude_proxy.upstreams.transport import Answer, BrokenOff, Transport
 from claude_proxy.upstreams.upstream import CountTokens, Upstream
 from claude_proxy.wire.estimate import estimate_tokens
+from claude_proxy.wire.messages import ClientRequest
 from claude_proxy.wire.quota import read_quota
 from claude_proxy.wire.usage import UsageReader
 
-NOT_ASKED = frozenset({FailureKind.NO_CREDENTIAL, FailureKind.UNAVAILABLE})
+NOT_ASKED = frozenset({FailureKind.NO_CREDENTIAL, FailureKind.UNAVAILABLE, FailureKind.QUEUE_FULL})
 """Failures by which an upstream is passed over without having been asked."""
 
 _LARGEST_ERROR = 4 << 20  # bytes of an error's body; Anthropic's have a few hundred
@@ -76,7 +79,7 @@ class Attempts:
         retrying = tenacity.AsyncRetrying(
             # Not where its breaker has opened meanwhile: the next target is asked, and these words are told.
             retry=tenacity.retry_if_exception(
-                lambda error: _is_worth_another(error) and (last or target.upstream.breaker.admits)
+                lambda error: _is_worth_another(error) and (last or _admits(target, exchange.request))
             ),
             wait=self._wait,
             stop=_Stop(1 + limit, left),
@@ -97,16 +100,14 @@ class Attempts:
         return wait * random.uniform(0.8, 1.2)  # noqa: S311 - spreads load, keeps no secret
 
     async def _once(self, exchange: Exchange, target: Target, last: bool) -> Reply:
-        upstream = target.upstream
-        attempt = Attempt(upstream.name, target.model or exchange.request.model, time.monotonic())
+        request, upstream = exchange.request, target.upstream
+        attempt = Attempt(upstream.name, target.model or request.model, time.monotonic())
         exchange.attempts.append(attempt)
         try:
-            if exchange.request.counts_tokens and upstream.count_tokens is not CountTokens.PASS:
-                # Nothing is asked of the upstream, so nothing is learnt of it; without a key it is passed over.
-                await credential_for(exchange.request, upstream)
+            credential = await credential_for(request, upstream)
+            if request.counts_tokens and upstream.count_tokens is not CountTokens.PASS:
                 return _estimate(exchange, upstream)
-            with upstream.breaker.admission(last_resort=last):
-                return await self._ask(exchange, attempt, target)
+            return await self._admitted(exchange, attempt, target, credential, last)
         except AttemptFailed as failed:
             if failed.failure.kind in NOT_ASKED:
                 exchange.attempts.pop()
@@ -119,9 +120,35 @@ class Attempts:
         finally:
             attempt.ended = time.monotonic()
 
-    async def _ask(self, exchange: Exchange, attempt: Attempt, target: Target) -> Reply:
+    async def _admitted(
+        self, exchange: Exchange, attempt: Attempt, target: Target, credential: Credential | None, last: bool
+    ) -> Reply:
+        """The reply, where the breakers let the request through and a place is free."""
+        upstream, caller = target.upstream, Caller.of(credential, attempt.model)
+        # A count of tokens has limits of its own, and a file says nothing of a model: only messages teach a breaker.
+        learns = exchange.request.is_messages
+        upstream.breaker.check(caller, last_resort=last, probe=learns)  # who will not pass need not queue
+        release = await upstream.slots.take()
+        reply: Reply | None = None
+        try:
+            if learns:
+                with upstream.breaker.admission(caller, last_resort=last):
+                    reply = await self._ask(exchange, attempt, target, credential, caller)
+                if reply.body is not None:
+                    upstream.breaker.ended_well(caller)
+            else:
+                reply = await self._ask(exchange, attempt, target, credential, None)
+            reply.hold(release)
+        finally:
+            if reply is None:
+                release()
+        return reply
+
+    async def _ask(
+        self, exchange: Exchange, attempt: Attempt, target: Target, credential: Credential | None, caller: Caller | None
+    ) -> Reply:
+        """The call itself. What becomes of the answer is told to the upstream's breakers, where there is a caller."""
         request, upstream = exchange.request, target.upstream
-        credential = await credential_for(exchange.request, upstream)
         attempt.credential = credential.source if credential else ""
         sent = outbound(request, target, credential, self._access_header)
         answer: Answer | None = None
@@ -145,7 +172,9 @@ class Attempts:
                     raise AttemptFailed(await _refusal(answer, exchange, upstream))
                 else:
                     withheld = credential.secret if credential is not None and not upstream.native else ""
-                    reply = await commit(answer, upstream.dialect, request, _noting(attempt, upstream), withheld)
+                    reply = await commit(
+                        answer, upstream.dialect, request, _noting(attempt, upstream, caller), withheld
+                    )
             return reply
         except TimeoutError:
             seconds = upstream.transport.header_timeout
@@ -180,15 +209,22 @@ def _is_worth_another(error: BaseException) -> bool:
     return isinstance(error, AttemptFailed) and error.failure.again
 
 
-def _noting(attempt: Attempt, upstream: Upstream) -> Callable[[Failure | None], None]:
-    """What is done when an answer has ended: whole (None), or broken after its first byte."""
+def _admits(target: Target, request: ClientRequest) -> bool:
+    return target.upstream.admits(request.headers, target.model or request.model)
+
+
+def _noting(attempt: Attempt, upstream: Upstream, caller: Caller | None) -> Callable[[Failure | None], None]:
+    """What is done when a stream has ended: whole (None), or broken after its first byte."""
 
     def note(failure: Failure | None) -> None:
-        if failure is None:
-            upstream.breaker.ended_well()
+        if failure is not None:
+            attempt.failure = replace(failure, upstream=upstream.name)
+        if caller is None:
             return
-        attempt.failure = replace(failure, upstream=upstream.name)
-        upstream.breaker.failed(failure)
+        if failure is None:
+            upstream.breaker.ended_well(caller)
+        else:
+            upstream.breaker.failed(failure)
 
     return note
 

@@ -53,7 +53,7 @@ async def commit(
     try:
         if answer.is_stream:
             return await _commit_stream(answer, dialect, request, on_end, withheld.encode())
-        return await _commit_whole(answer, dialect, request, on_end, withheld.encode())
+        return await _commit_whole(answer, dialect, request, withheld.encode())
     except BrokenOff as broken:
         if broken.stalled:
             raise AttemptFailed(Failure(FailureKind.TIMEOUT, "the answer began and fell silent")) from None
@@ -125,7 +125,6 @@ async def _commit_whole(
     answer: Answer,
     dialect: Dialect,
     request: ClientRequest,
-    on_end: Callable[[Failure | None], None],
     withheld: bytes,
 ) -> Reply:
     body = await answer.read(MAX_WHOLE)
@@ -148,7 +147,6 @@ async def _commit_whole(
             raise _malformed("the answer is JSON that cannot be read") from None
     if withheld:
         body = body.replace(withheld, REDACTED.encode())
-    on_end(None)
     return Reply(answer.status, client_headers(answer.headers, dialect), body, usage, answer)
 
 

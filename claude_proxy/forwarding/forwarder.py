@@ -17,6 +17,7 @@ from claude_proxy.failures import (
 from claude_proxy.forwarding.attempt import NOT_ASKED, Attempts
 from claude_proxy.forwarding.reply import Reply
 from claude_proxy.upstreams.route import Decision, RouteTable, Target
+from claude_proxy.wire.messages import ClientRequest
 
 
 class Forwarder:
@@ -67,7 +68,7 @@ class Forwarder:
             decision = routes.decide(exchange.request)
         exchange.route = decision.route
         failures: list[Failure] = []
-        for target, last in _in_order(decision.targets):
+        for target, last in _in_order(decision.targets, exchange.request):
             try:
                 reply = await attempts.until_good(exchange, target, last=last)
             except AttemptFailed as failed:
@@ -80,10 +81,10 @@ class Forwarder:
         raise ForwardingError(_told(failures))
 
 
-def _in_order(targets: Sequence[Target]) -> list[tuple[Target, bool]]:
+def _in_order(targets: Sequence[Target], request: ClientRequest) -> list[tuple[Target, bool]]:
     """The targets, each with whether it is the last one that would be let through."""
-    open_after = [any(later.upstream.breaker.admits for later in targets[i + 1 :]) for i in range(len(targets))]
-    return [(target, not more) for target, more in zip(targets, open_after, strict=True)]
+    admits = [target.upstream.admits(request.headers, target.model or request.model) for target in targets[1:]]
+    return [(target, not any(admits[index:])) for index, target in enumerate(targets)]
 
 
 def _told(failures: Sequence[Failure]) -> Failure:

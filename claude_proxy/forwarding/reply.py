@@ -32,6 +32,11 @@ class Reply:
         self.usage = usage
         self.is_events = False
         self._answer = answer
+        self._release: Callable[[], None] | None = None
+
+    def hold(self, release: Callable[[], None]) -> None:
+        """Takes over a place at the upstream, given back when the reply is closed."""
+        self._release = release
 
     async def chunks(self) -> AsyncIterator[bytes]:
         """The body as it comes, passed on untouched. Raises StreamBroken."""
@@ -43,9 +48,11 @@ class Reply:
             raise StreamBroken(Failure(FailureKind.BROKEN_STREAM, f"the answer broke off: {broken}")) from None
 
     def close(self) -> None:
-        """Releases the upstream's connection; closes it where the answer was not read to its end."""
+        """Releases the upstream's connection and place; closes the one where the answer was not read to its end."""
         if self._answer is not None:
             self._answer.close()
+        if self._release is not None:
+            self._release()
 
 
 class EventReply(Reply):

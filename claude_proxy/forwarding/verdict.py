@@ -19,7 +19,18 @@ _LONGEST_MESSAGE = 1000  # characters of a peer's words in our log, /health and 
 
 
 async def credential_for(request: ClientRequest, upstream: Upstream) -> Credential | None:
-    """What this upstream is called with; None where the client brought nothing and relies on nothing of ours."""
+    """What this upstream is called with; None where the client brought nothing and relies on nothing of ours.
+
+    One that was refused stays refused until its store holds another: the store is asked for that.
+    """
+    credential = await _obtained(request, upstream)
+    if credential is None or not credential.ours or not upstream.breaker.is_dead(credential):
+        return credential
+    replaced = await upstream.supply.replaces(credential) is not None
+    return await _obtained(request, upstream) if replaced else credential
+
+
+async def _obtained(request: ClientRequest, upstream: Upstream) -> Credential | None:
     try:
         credential = await upstream.supply.obtain(request)
     except SubscriptionGuarded as refused:
@@ -61,7 +72,7 @@ async def settled(
     failure: Failure, credential: Credential | None, upstream: Upstream, request: ClientRequest
 ) -> Failure:
     """The failure with what only the credential decides: whose refusal it is, and no secret in its words."""
-    if failure.kind is FailureKind.AUTH:
+    if failure.kind in {FailureKind.AUTH, FailureKind.FORBIDDEN}:
         failure = await _whose(failure, credential, upstream)
     secrets = {secret for _, secret in client_secrets(request.headers)}
     for key, value in request.headers:
@@ -86,10 +97,11 @@ async def _whose(failure: Failure, credential: Credential | None, upstream: Upst
     """A refused credential: the client's own, a stale one of ours, or a dead one of ours."""
     if credential is None or not credential.ours:
         return replace(failure, kind=FailureKind.CLIENT_AUTH)
-    refused = failure.client_status == 401 or failure.error_type == "authentication_error"
-    if refused and await upstream.supply.replaces(credential) is not None:
+    if failure.kind is FailureKind.FORBIDDEN:
+        return failure
+    if await upstream.supply.replaces(credential) is not None:
         failure = replace(failure, kind=FailureKind.STALE_TOKEN, may_retry=True)
-    if upstream.native and refused:
+    if upstream.native:
         message = (
             f"{upstream.name} refused the credential from {credential.source}: {failure.message}. {_remedy(credential)}"
         )

@@ -4,7 +4,9 @@ Labels are bounded: upstreams and routes come from the configuration, and a mode
 know is counted as `other`.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections import Counter as Counted
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import NamedTuple
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric
@@ -105,17 +107,27 @@ class Metrics:
         return generate_latest(self.registry)
 
 
+class UpstreamState(NamedTuple):
+    """What a scrape shows of one upstream: its breaker's state, why each part of it is open (whose affair, which
+    kind of failure), and how many requests it is answering and are waiting for it."""
+
+    circuit: str
+    open_for: Sequence[tuple[str, str]]
+    in_use: int
+    waiting: int
+
+
 class StateCollector(Collector):
-    """What is not counted but looked up at each scrape: what is in flight, breakers, reads of credentials."""
+    """What is not counted but looked up at each scrape: what is in flight, upstreams, reads of credentials."""
 
     def __init__(
         self,
         in_flight: Callable[[], int],
-        breakers: Callable[[], Mapping[str, str]],
+        upstreams: Callable[[], Mapping[str, UpstreamState]],
         reads: Callable[[], Mapping[tuple[str, str], int]],
     ) -> None:
         self._in_flight = in_flight
-        self._breakers = breakers
+        self._upstreams = upstreams
         self._reads = reads
 
     def collect(self) -> Iterable[Metric]:
@@ -123,13 +135,30 @@ class StateCollector(Collector):
         yield GaugeMetricFamily("claude_proxy_requests_in_flight", "Requests being answered now.", self._in_flight())
         states = GaugeMetricFamily(
             "claude_proxy_circuit_state",
-            "1 for the state in which an upstream's breaker is.",
+            "1 for the state in which an upstream's breaker is, the gravest where there are several.",
             labels=("upstream", "state"),
         )
-        for upstream, current in self._breakers().items():
+        reasons = GaugeMetricFamily(
+            "claude_proxy_circuit_reason",
+            "How many breakers of an upstream are not closed, by whose affair it is and the kind of failure.",
+            labels=("upstream", "of", "kind"),
+        )
+        in_use = GaugeMetricFamily(
+            "claude_proxy_upstream_requests_in_flight", "Requests an upstream is answering now.", labels=("upstream",)
+        )
+        waiting = GaugeMetricFamily(
+            "claude_proxy_upstream_queue_length",
+            "Requests that wait until an upstream has a free place.",
+            labels=("upstream",),
+        )
+        for upstream, current in self._upstreams().items():
             for state in ("closed", "half_open", "open"):
-                states.add_metric((upstream, state), float(state == current))
-        yield states
+                states.add_metric((upstream, state), float(state == current.circuit))
+            for (of, kind), number in Counted(current.open_for).items():
+                reasons.add_metric((upstream, of, kind), number)
+            in_use.add_metric((upstream,), current.in_use)
+            waiting.add_metric((upstream,), current.waiting)
+        yield from (states, reasons, in_use, waiting)
         reads = CounterMetricFamily(
             "claude_proxy_credential_reads",
             "Reads of a place that may hold a credential.",

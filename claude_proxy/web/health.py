@@ -1,5 +1,6 @@
 """`/health`, `/livez` and `/metrics`: how the daemon is, without a secret."""
 
+import math
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -8,6 +9,7 @@ from aiohttp import web
 
 from claude_proxy import __version__
 from claude_proxy.forwarding.forwarder import Forwarder
+from claude_proxy.upstreams.breakers import Part
 from claude_proxy.upstreams.upstream import Upstream
 from claude_proxy.web.drain import Drain
 from claude_proxy.web.errors import SERVER
@@ -52,9 +54,30 @@ def _upstream(upstream: Upstream) -> dict[str, Any]:
         "breaker": {
             "state": str(breaker.state),
             "reason": breaker.reason or None,
-            "retry_in_seconds": round(breaker.retry_in, 1) or None,
+            "retry_in_seconds": _seconds(breaker.retry_in),
+            "parts": [_part(part) for part in breaker.parts()],
+        },
+        "slots": {
+            "in_use": upstream.slots.in_use,
+            "waiting": upstream.slots.waiting,
+            "limit": upstream.slots.limit or None,
         },
     }
+
+
+def _part(part: Part) -> dict[str, Any]:
+    return {
+        "of": str(part.of),
+        "model": part.model,
+        "state": str(part.breaker.state),
+        "reason": part.breaker.reason or None,
+        "retry_in_seconds": _seconds(part.breaker.retry_in),
+    }
+
+
+def _seconds(left: float) -> float | None:
+    """Null where there is nothing to wait for, and where waiting changes nothing."""
+    return round(left, 1) or None if math.isfinite(left) else None
 
 
 def _credentials(upstreams: Mapping[str, Upstream]) -> dict[str, Any]:

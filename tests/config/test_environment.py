@@ -82,6 +82,7 @@ OLDER = {
     "AUTH_API_KEY_HEADER": "x-other-key",
     "AUTH_ENABLED": "false",
     "HAIKU_PROVIDER_BASE_URL": "http://127.0.0.1:9/y",
+    "MAX_CONCURRENT_REQUESTS": "3",
     "PORT": "9001",
     "PROXY_PUBLIC_URL": "https://proxy.example",
     "SERVER_HOST": "127.0.0.2",
@@ -95,6 +96,7 @@ def test_the_names_of_older_proxies_are_understood(tmp_path: Path) -> None:
     assert settings.upstreams["minimax"].base_url == "http://127.0.0.1:9/y"
     assert settings.upstreams["claude"].transport.header_timeout == 11
     assert settings.retry.max_retries == 7
+    assert settings.upstreams["minimax"].slots.max_concurrency == 3
     assert (settings.listen.host, settings.listen.port) == ("127.0.0.2", 9001)
     access = settings.access
     assert (access.enabled, access.localhost_bypass, access.trust_proxy) == (False, True, True)

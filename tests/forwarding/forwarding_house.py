@@ -16,7 +16,7 @@ from claude_proxy.exchange import Attempt, Exchange
 from claude_proxy.failures import Failure, FailureKind, ProxyError
 from claude_proxy.forwarding.attempt import Attempts
 from claude_proxy.forwarding.forwarder import Forwarder
-from claude_proxy.upstreams.breaker import CircuitBreaker
+from claude_proxy.upstreams.breakers import Breakers
 from claude_proxy.upstreams.transport import Transport, open_session
 from claude_proxy.wire.headers import Headers, first
 from claude_proxy.wire.messages import ClientRequest
@@ -118,7 +118,7 @@ class House:
             told.failure = error.failure
         return told
 
-    def breaker(self, upstream: str) -> CircuitBreaker:
+    def breaker(self, upstream: str) -> Breakers:
         return self.forwarder.routes.upstreams[upstream].breaker
 
 

@@ -7,7 +7,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from claude_proxy import __version__
 from claude_proxy.exchange import End
 from claude_proxy.failures import Failure, FailureKind
-from claude_proxy.observers.metrics import CONTENT_TYPE, Metrics, StateCollector
+from claude_proxy.observers.metrics import CONTENT_TYPE, Metrics, StateCollector, UpstreamState
 from claude_proxy.wire.messages import ClientRequest
 from claude_proxy.wire.usage import Usage
 from tests.client_requests import message_request, other_request
@@ -142,16 +142,24 @@ def test_two_houses_do_not_share_their_metrics() -> None:
 
 
 def test_states_are_looked_up_at_each_scrape(metrics: Metrics) -> None:
-    in_flight, breakers, reads = [3], {"claude": "closed"}, {("claude", "keychain"): 2}
-    metrics.registry.register(StateCollector(lambda: in_flight[0], lambda: breakers, lambda: reads))
+    upstreams = {"claude": UpstreamState("closed", [], 2, 1)}
+    in_flight, reads = [3], {("claude", "keychain"): 2}
+    metrics.registry.register(StateCollector(lambda: in_flight[0], lambda: upstreams, lambda: reads))
     samples = scraped(metrics)
     assert value(samples, "build_info", version=__version__) == 1
     assert value(samples, "requests_in_flight") == 3
     assert value(samples, "credential_reads_total", credential="claude", source="keychain") == 2
     states = {state: value(samples, "circuit_state", upstream="claude", state=state) for state in STATES}
     assert states == {"closed": 1, "half_open": 0, "open": 0}
-    in_flight[0], breakers["claude"] = 0, "open"
+    assert value(samples, "upstream_requests_in_flight", upstream="claude") == 2
+    assert value(samples, "upstream_queue_length", upstream="claude") == 1
+    in_flight[0] = 0
+    upstreams["claude"] = UpstreamState(
+        "open", [("api", "connect"), ("model", "rate_limit"), ("model", "rate_limit")], 0, 0
+    )
     samples = scraped(metrics)
+    assert value(samples, "circuit_reason", upstream="claude", of="api", kind="connect") == 1
+    assert value(samples, "circuit_reason", upstream="claude", of="model", kind="rate_limit") == 2
     assert value(samples, "requests_in_flight") == 0
     states = {state: value(samples, "circuit_state", upstream="claude", state=state) for state in STATES}
     assert states == {"closed": 0, "half_open": 0, "open": 1}

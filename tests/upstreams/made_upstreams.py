@@ -4,7 +4,9 @@ from claude_proxy.credentials.chain import SupplyChain
 from claude_proxy.credentials.credential import Scheme
 from claude_proxy.dialects.anthropic import AnthropicDialect
 from claude_proxy.dialects.compatible import CompatibleDialect, CompatibleTraits
-from claude_proxy.upstreams.breaker import BreakerSettings, CircuitBreaker
+from claude_proxy.upstreams.breaker import BreakerSettings
+from claude_proxy.upstreams.breakers import Breakers
+from claude_proxy.upstreams.slots import Slots, SlotSettings
 from claude_proxy.upstreams.transport import TransportSettings
 from claude_proxy.upstreams.upstream import CountTokens, Upstream
 
@@ -16,7 +18,8 @@ def made_upstream(name: str, *, native: bool = True, auth: Scheme | None = None)
         dialect=AnthropicDialect() if native else CompatibleDialect(name, CompatibleTraits()),
         credential=name,
         supply=SupplyChain([]),
-        breaker=CircuitBreaker(name, BreakerSettings()),
+        breaker=Breakers(name, BreakerSettings()),
+        slots=Slots(name, SlotSettings()),
         transport=TransportSettings(),
         count_tokens=CountTokens.PASS if native else CountTokens.ESTIMATE,
         pass_through=native,
