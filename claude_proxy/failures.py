@@ -131,6 +131,12 @@ class Failure:
         return self.handling.again
 
     @property
+    def is_moments_limit(self) -> bool:
+        """Whether it is a limit of rate, which a moment mends, and no spent window or balance."""
+        limit = self.client_status == 429 or self.error_type == "rate_limit_error"
+        return self.kind is FailureKind.RATE_LIMIT and limit and self.spent_until is None
+
+    @property
     def client_status(self) -> int:
         """The status that the client sees."""
         if self.said is not None:

@@ -60,7 +60,8 @@ class CircuitBreaker:
         self._concerns = concerns
         self._monotonic = monotonic
         self._clock = clock
-        self._counted = 0
+        self.counted = 0
+        """How many failures in a row were counted."""
         self._openings = 0
         self._open_until: float | None = None
         self._probing = False
@@ -88,7 +89,7 @@ class CircuitBreaker:
     @property
     def untouched(self) -> bool:
         """Whether it knows of nothing: a new one would decide alike."""
-        return self._open_until is None and self._counted == 0
+        return self._open_until is None and self.counted == 0
 
     def admits(self, *, probe: bool = True) -> bool:
         """Whether a request would be let through now; one that cannot be a `probe` only while it is closed."""
@@ -138,8 +139,8 @@ class CircuitBreaker:
             if effect is BreakerEffect.OPEN and self._named(failure) > self.retry_in:
                 self._open(self._named(failure), failure)
         elif effect is BreakerEffect.COUNT:
-            self._counted += 1
-            if self._counted >= self._settings.failures or self._open_until is not None:
+            self.counted += 1
+            if self.counted >= self._settings.failures or self._open_until is not None:
                 self._openings += 1
                 self._open(self._doubled(), failure)
         elif effect is BreakerEffect.OPEN:
@@ -149,7 +150,7 @@ class CircuitBreaker:
     def ended_well(self) -> None:
         """An answer has come whole: failures are in a row no more. That one began well is not enough."""
         if self._open_until is None:
-            self._counted = 0
+            self.counted = 0
             self._openings = 0
 
     def _named(self, failure: Failure) -> float:
@@ -160,8 +161,8 @@ class CircuitBreaker:
             return max(0.0, failure.spent_until - self._clock())
         if failure.retry_after is not None:
             return min(failure.retry_after, self._settings.max_cooldown)
-        if failure.client_status == 429:
-            return self._settings.cooldown  # a moment's limit, however often it is met in a row
+        if failure.is_moments_limit:
+            return self._settings.cooldown  # however often it is met in a row
         return self._doubled()
 
     def _doubled(self) -> float:
@@ -172,8 +173,8 @@ class CircuitBreaker:
         self.reason = failure.message
         if self.dead:
             self.reason += "; it is not used again until another is in its place"
-        elif self._counted > 1:
-            self.reason = f"{self._counted} failures in a row, the last: {failure.message}"
+        elif self.counted > 1:
+            self.reason = f"{self.counted} failures in a row, the last: {failure.message}"
         self.cause = failure.kind
         say(
             _log,
@@ -186,7 +187,7 @@ class CircuitBreaker:
         )
 
     def _close(self, counted: int) -> None:
-        self._counted = counted
+        self.counted = counted
         self._open_until = None
         self.reason = ""
         self.cause = None

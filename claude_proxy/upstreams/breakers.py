@@ -105,6 +105,11 @@ class Breakers:
         breakers = (self._api, *(limit.breaker for limit in self._known().values()))
         return max(breakers, key=lambda breaker: (_GRAVITY[breaker.state], breaker.retry_in))
 
+    @property
+    def counted(self) -> int:
+        """How many failures in a row the API itself has to its account."""
+        return self._api.counted
+
     def parts(self) -> list[Part]:
         """Each breaker that is not closed."""
         found = [Part(Scope.API, None, self._api)]
@@ -215,6 +220,6 @@ def _scope(failure: Failure) -> Scope | None:
             return None
         case BreakerEffect.COUNT:
             return Scope.API
-    transient = failure.client_status == 429 and failure.spent_until is None  # rates are counted model by model
-    of_one_model = failure.kind is FailureKind.FORBIDDEN or failure.of_one_model or transient
+    # Rates are counted model by model.
+    of_one_model = failure.kind is FailureKind.FORBIDDEN or failure.of_one_model or failure.is_moments_limit
     return Scope.MODEL if of_one_model else Scope.CREDENTIAL
