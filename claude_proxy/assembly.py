@@ -34,7 +34,8 @@ from claude_proxy.forwarding.attempt import Attempts
 from claude_proxy.forwarding.forwarder import Forwarder
 from claude_proxy.observers.chain import ObserverChain
 from claude_proxy.observers.log import ExchangeLog
-from claude_proxy.observers.metrics import CONTENT_TYPE, Metrics, StateCollector, UpstreamState
+from claude_proxy.observers.metrics import CONTENT_TYPE, Metrics, QuotaCollector, StateCollector, UpstreamState
+from claude_proxy.observers.quota import QuotaWatch
 from claude_proxy.upstreams.breakers import Breakers
 from claude_proxy.upstreams.route import Route, RouteTable, Target
 from claude_proxy.upstreams.slots import Slots
@@ -65,6 +66,7 @@ class House:
     environment: Mapping[str, str]
     learn: Learn
     models: dict[str, str]
+    quotas: QuotaWatch
 
     def reload(self, settings: Settings) -> None:
         """Puts another configuration in force for new requests; breakers and places are kept by name.
@@ -81,6 +83,8 @@ class House:
         }
         for upstream in kept.values():
             upstream.breaker.forgive()
+        addresses = {name: upstream.base_url for name, upstream in was.upstreams.items()}
+        self.quotas.keep(name for name, its in settings.upstreams.items() if its.base_url == addresses.get(name))
         self.models.clear()
         self.models.update(listed_models(settings))
         self.forwarder.routes = build_routes(settings, self.environment, self.learn, kept)
@@ -99,7 +103,9 @@ async def assemble(settings: Settings, environment: Mapping[str, str], port: int
         routes = build_routes(settings, environment, learn)
         models = listed_models(settings)
         metrics = Metrics(models.__contains__)
-        observer = ObserverChain([ExchangeLog(), metrics])
+        quotas = QuotaWatch()
+        metrics.registry.register(QuotaCollector(lambda: quotas.readings))
+        observer = ObserverChain([ExchangeLog(), metrics, quotas])
         header = settings.access.carried_in
         forwarder = Forwarder(routes, Attempts(transport, settings.retry, observer, header), observer)
         metrics.registry.register(
@@ -111,9 +117,9 @@ async def assemble(settings: Settings, environment: Mapping[str, str], port: int
             drain,
             MessagesDoor(forwarder, guard, settings.limits),
             ModelsDoor(models),
-            Health(drain, forwarder, metrics.render, CONTENT_TYPE),
+            Health(drain, forwarder, metrics.render, CONTENT_TYPE, quotas.shown),
         )
-        yield House(app, drain, forwarder, transport, observer, settings, environment, learn, models)
+        yield House(app, drain, forwarder, transport, observer, settings, environment, learn, models, quotas)
 
 
 def build_routes(

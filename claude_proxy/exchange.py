@@ -63,10 +63,12 @@ class Exchange:
 
 
 class Observer(Protocol):
-    """Who watches: told of each target that was passed over and each attempt that failed, as it happens, and of
-    each exchange once, when it is closed."""
+    """Who watches: told of each target that was passed over, each answer that stated a quota and each attempt that
+    failed, as it happens, and of each exchange once, when it is closed."""
 
     def skipped(self, exchange: Exchange, upstream: str, failure: Failure) -> None: ...
+
+    def quota_read(self, exchange: Exchange, attempt: Attempt) -> None: ...
 
     def attempt_failed(self, exchange: Exchange, attempt: Attempt) -> None: ...
 

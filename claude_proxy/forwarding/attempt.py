@@ -14,14 +14,14 @@ from claude_proxy.failures import AttemptFailed, Failure, FailureKind, Forwardin
 from claude_proxy.forwarding.commit import client_headers, commit
 from claude_proxy.forwarding.outbound import outbound
 from claude_proxy.forwarding.reply import Reply
-from claude_proxy.forwarding.verdict import credential_for, settled
+from claude_proxy.forwarding.verdict import credential_for, repeats_secret, settled
 from claude_proxy.upstreams.breakers import Caller
 from claude_proxy.upstreams.route import Target
 from claude_proxy.upstreams.transport import Answer, BrokenOff, Transport
 from claude_proxy.upstreams.upstream import CountTokens, Upstream
 from claude_proxy.wire.estimate import estimate_tokens
 from claude_proxy.wire.messages import ClientRequest
-from claude_proxy.wire.quota import read_quota
+from claude_proxy.wire.quota import Quota, read_quota
 from claude_proxy.wire.usage import UsageReader
 
 NOT_ASKED = frozenset({FailureKind.NO_CREDENTIAL, FailureKind.UNAVAILABLE, FailureKind.QUEUE_FULL})
@@ -157,7 +157,8 @@ class Attempts:
             async with asyncio.timeout(upstream.transport.header_timeout):
                 answer = await self._transport.send(sent, upstream.transport, upstream.name)
                 attempt.status = answer.status
-                attempt.quota = read_quota(answer.headers) if upstream.native else None
+                if upstream.native and (quota := read_quota(answer.headers)) is not None:
+                    self._note_quota(exchange, attempt, quota, credential)
                 spoilt = answer.status == 401 and credential is not None and credential.ours
                 if request.members is None and not spoilt:
                     # Not a request for a model's answer: whatever comes back is passed on as it comes.
@@ -187,6 +188,12 @@ class Attempts:
         finally:
             if reply is None and answer is not None:
                 answer.close()
+
+    def _note_quota(self, exchange: Exchange, attempt: Attempt, quota: Quota, credential: Credential | None) -> None:
+        """Now, and not when the answer has ended: so the newest that was told is the newest that came."""
+        if not repeats_secret(quota.words, credential, exchange.request):
+            attempt.quota = quota
+            self._observer.quota_read(exchange, attempt)
 
 
 class _Stop(tenacity.stop.stop_base):

@@ -74,16 +74,10 @@ async def settled(
     """The failure with what only the credential decides: whose refusal it is, and no secret in its words."""
     if failure.kind in {FailureKind.AUTH, FailureKind.FORBIDDEN}:
         failure = await _whose(failure, credential, upstream)
-    secrets = {secret for _, secret in client_secrets(request.headers)}
-    for key, value in request.headers:
-        if canonical(key) == "cookie":
-            secrets.update((value, *(part.partition("=")[2].strip() for part in value.split(";"))))
-    if credential is not None:
-        secrets.add(credential.secret)
     message, said = failure.message, failure.said
     if failure.kind is FailureKind.MALFORMED and said is None and not message.startswith(upstream.name):
         message = f"{upstream.name}: {message}"
-    for secret in sorted((secret for secret in secrets if len(secret) >= SHORTEST_SECRET), key=len, reverse=True):
+    for secret in sorted(_secrets(credential, request), key=len, reverse=True):
         message = message.replace(secret, REDACTED)
     if said is not None and credential is not None and credential.ours:
         # What the client brought it may read again; what is ours it may not.
@@ -91,6 +85,23 @@ async def settled(
         # Never 401 for a key of ours, whatever the upstream says of its quota: the client would renew its login.
         said = replace(said, body=body, status=403 if said.status == 401 else said.status)
     return replace(failure, message=message[:_LONGEST_MESSAGE], said=said, upstream=upstream.name)
+
+
+def repeats_secret(words: str, credential: Credential | None, request: ClientRequest) -> bool:
+    """Whether an upstream repeats what it was called with, in words that would be shown to others."""
+    lowered = words.lower()  # names of headers are compared, and kept, in lower case
+    return any(secret.lower() in lowered for secret in _secrets(credential, request))
+
+
+def _secrets(credential: Credential | None, request: ClientRequest) -> set[str]:
+    """All that this request was sent with, by the client or by us, and that is long enough to be told from a word."""
+    secrets = {secret for _, secret in client_secrets(request.headers)}
+    for key, value in request.headers:
+        if canonical(key) == "cookie":
+            secrets.update((value, *(part.partition("=")[2].strip() for part in value.split(";"))))
+    if credential is not None:
+        secrets.add(credential.secret)
+    return {secret for secret in secrets if len(secret) >= SHORTEST_SECRET}
 
 
 async def _whose(failure: Failure, credential: Credential | None, upstream: Upstream) -> Failure:

@@ -19,6 +19,9 @@ class ExchangeLog:
     def skipped(self, exchange: Exchange, upstream: str, failure: Failure) -> None:
         say(_log, logging.INFO, "target_skipped", id=exchange.id, upstream=upstream, cause=failure.message)
 
+    def quota_read(self, exchange: Exchange, attempt: Attempt) -> None:
+        """Not told here: nearly every answer states one, and `QuotaWatch` tells what has changed."""
+
     def attempt_failed(self, exchange: Exchange, attempt: Attempt) -> None:
         request, failure = exchange.request, attempt.failure
         say(

@@ -15,6 +15,8 @@ from prometheus_client.registry import Collector
 from claude_proxy import __version__
 from claude_proxy.exchange import Attempt, Exchange
 from claude_proxy.failures import Failure
+from claude_proxy.observers.quota import Reading
+from claude_proxy.wire.quota import Window
 
 _SECONDS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60, 120, 300, 600)
 _TOKEN_KINDS = {
@@ -23,6 +25,7 @@ _TOKEN_KINDS = {
     "cache_read": "cache_read_input_tokens",
     "cache_write": "cache_creation_input_tokens",
 }
+_STATUSES = ("allowed", "allowed_warning", "rejected")
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -80,6 +83,9 @@ class Metrics:
 
     def skipped(self, exchange: Exchange, upstream: str, failure: Failure) -> None:
         self._skips.labels(upstream, failure.kind.value).inc()
+
+    def quota_read(self, exchange: Exchange, attempt: Attempt) -> None:
+        """Nothing to count: `QuotaCollector` looks the newest up at each scrape."""
 
     def attempt_failed(self, exchange: Exchange, attempt: Attempt) -> None:
         if attempt.failure is not None:
@@ -167,3 +173,57 @@ class StateCollector(Collector):
         for (credential, source), count in self._reads().items():
             reads.add_metric((credential, source), count)
         yield reads
+
+
+class QuotaCollector(Collector):
+    """What is left of the plan by the newest reading of each upstream, looked up at each scrape.
+
+    `window` is `all` for the plan as a whole, `overage` for what is paid beyond it, else a window's own name, of
+    which `QuotaWatch` keeps a bounded number; a status that is not known here is `other`.
+    """
+
+    def __init__(self, readings: Callable[[], Mapping[str, Reading]]) -> None:
+        self._readings = readings
+
+    def collect(self) -> Iterable[Metric]:
+        used = GaugeMetricFamily(
+            "claude_proxy_ratelimit_utilization_ratio",
+            "How much of a window of the plan is used, 1 being all of it.",
+            labels=("upstream", "window"),
+        )
+        resets = GaugeMetricFamily(
+            "claude_proxy_ratelimit_reset_timestamp_seconds",
+            "When a window of the plan begins anew, as Unix time.",
+            labels=("upstream", "window"),
+        )
+        states = GaugeMetricFamily(
+            "claude_proxy_ratelimit_status",
+            "1 for the status in which a window of the plan is.",
+            labels=("upstream", "window", "status"),
+        )
+        read = GaugeMetricFamily(
+            "claude_proxy_ratelimit_read_timestamp_seconds",
+            "When the plan's windows were last read from an answer, as Unix time.",
+            labels=("upstream",),
+        )
+        for upstream, reading in self._readings().items():
+            read.add_metric((upstream,), reading.at)
+            for name, window in _windows(reading):
+                if window.utilization is not None:
+                    used.add_metric((upstream, name), window.utilization)
+                if window.reset is not None:
+                    resets.add_metric((upstream, name), window.reset)
+                if window.status is not None:
+                    current = window.status if window.status in _STATUSES else "other"
+                    for status in (*_STATUSES, "other"):
+                        states.add_metric((upstream, name, status), float(status == current))
+        yield from (used, resets, states, read)
+
+
+def _windows(reading: Reading) -> Iterable[tuple[str, Window]]:
+    quota = reading.quota
+    yield "all", Window(quota.status, None, quota.reset)
+    for name, (window, _) in reading.windows.items():
+        yield name, window
+    if quota.overage is not None:
+        yield "overage", quota.overage.window

@@ -18,11 +18,19 @@ from claude_proxy.web.errors import SERVER
 class Health:
     """Answers from memory: asking how the daemon is never asks an upstream, a disk or a keychain."""
 
-    def __init__(self, drain: Drain, forwarder: Forwarder, metrics: Callable[[], bytes], metrics_type: str) -> None:
+    def __init__(
+        self,
+        drain: Drain,
+        forwarder: Forwarder,
+        metrics: Callable[[], bytes],
+        metrics_type: str,
+        quota: Callable[[], Mapping[str, Any]] = dict,
+    ) -> None:
         self._drain = drain
         self._forwarder = forwarder
         self._metrics = metrics
         self._metrics_type = metrics_type
+        self._quota = quota
         self._started = time.monotonic()
 
     async def health(self, _: web.BaseRequest) -> web.Response:
@@ -35,6 +43,7 @@ class Health:
             "in_flight": self._drain.in_flight,
             "upstreams": {name: _upstream(upstream) for name, upstream in upstreams.items()},
             "credentials": _credentials(upstreams),
+            "quota": self._quota(),
         }
         return answer_json(body, 503 if self._drain.draining else 200)
 

@@ -7,8 +7,10 @@ from prometheus_client.parser import text_string_to_metric_families
 from claude_proxy import __version__
 from claude_proxy.exchange import End
 from claude_proxy.failures import Failure, FailureKind
-from claude_proxy.observers.metrics import CONTENT_TYPE, Metrics, StateCollector, UpstreamState
+from claude_proxy.observers.metrics import CONTENT_TYPE, Metrics, QuotaCollector, StateCollector, UpstreamState
+from claude_proxy.observers.quota import Reading
 from claude_proxy.wire.messages import ClientRequest
+from claude_proxy.wire.quota import Overage, Quota, Window
 from claude_proxy.wire.usage import Usage
 from tests.client_requests import message_request, other_request
 from tests.observers.closed_exchanges import REFUSED, attempt, exchange
@@ -165,8 +167,42 @@ def test_states_are_looked_up_at_each_scrape(metrics: Metrics) -> None:
     assert states == {"closed": 0, "half_open": 0, "open": 1}
 
 
+def reading(quota: Quota, *names: str) -> Reading:
+    return Reading(quota, 1_800_000_000.0, 0.0, {name: (quota.windows[name], 1.0) for name in names})
+
+
+def test_what_is_left_of_the_plan_is_looked_up_at_each_scrape(metrics: Metrics) -> None:
+    windows = {"5h": Window("rejected", 1.02, 1_800_000_500.0), "7d": Window("allowed_warning", 0.8), "7d_oi": Window()}
+    quota = Quota("rejected", 1_800_000_500.0, windows=windows, overage=Overage(Window("allowed", 0.25, 9.0)))
+    readings = {"claude": reading(quota, *windows)}
+    metrics.registry.register(QuotaCollector(lambda: readings))
+    samples = scraped(metrics)
+
+    def values(name: str, **labels: str) -> dict[str, float | None]:
+        every = ("all", "5h", "7d", "7d_oi", "overage")
+        found = {w: value(samples, f"ratelimit_{name}", upstream="claude", window=w, **labels) for w in every}
+        return {name: number for name, number in found.items() if number is not None}
+
+    assert values("utilization_ratio") == {"5h": 1.02, "7d": 0.8, "overage": 0.25}
+    assert values("reset_timestamp_seconds") == {"all": 1_800_000_500.0, "5h": 1_800_000_500.0, "overage": 9.0}
+    assert values("status", status="rejected") == {"all": 1, "5h": 1, "7d": 0, "overage": 0}
+    assert values("status", status="allowed_warning") == {"all": 0, "5h": 0, "7d": 1, "overage": 0}
+    assert values("status", status="allowed") == {"all": 0, "5h": 0, "7d": 0, "overage": 1}
+    assert value(samples, "ratelimit_read_timestamp_seconds", upstream="claude") == 1_800_000_000.0
+    readings.clear()
+    assert scraped(metrics) == {}
+
+
+def test_a_status_that_is_not_known_makes_no_label(metrics: Metrics) -> None:
+    readings = {"claude": reading(Quota("a status of tomorrow"))}
+    metrics.registry.register(QuotaCollector(lambda: readings))
+    states = {dict(labels).get("status"): number for (_, labels), number in scraped(metrics).items()}
+    assert states == {None: 1_800_000_000.0, "allowed": 0, "allowed_warning": 0, "rejected": 0, "other": 1}
+
+
 def test_every_name_begins_with_the_proxys_own_and_is_explained(metrics: Metrics) -> None:
     metrics.registry.register(StateCollector(lambda: 0, dict, dict))
+    metrics.registry.register(QuotaCollector(dict))
     for family in metrics.registry.collect():
         assert family.name.startswith("claude_proxy_")
         assert family.documentation.endswith(".")
