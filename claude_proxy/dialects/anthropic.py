@@ -90,6 +90,7 @@ class AnthropicDialect:
             said=Said(status, for_client(headers), body),
             retry_after=retry_after(headers),
             spent_until=quota.spent_until if quota else None,
+            of_one_model=quota is not None and quota.of_one_model,
             may_retry=first(headers, "x-should-retry") != "false",
             error_type=error_type,
         )
@@ -111,6 +112,7 @@ class AnthropicDialect:
             said=Said(status, as_json, data),
             retry_after=retry_after(headers),
             spent_until=quota.spent_until if quota else None,
+            of_one_model=quota is not None and quota.of_one_model,
             error_type=error_type,
         )
 

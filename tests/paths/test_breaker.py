@@ -175,6 +175,17 @@ async def test_a_spent_window_sends_all_of_that_login_elsewhere_until_its_reset_
         assert (await it.told())["state"] == "closed"
 
 
+async def test_a_spent_window_of_one_model_leaves_the_others_alone(tmp_path: Path) -> None:
+    async with house(tmp_path) as it:
+        it.first.then(spent(3600, claim="seven_day_opus"))
+        assert await it.answered_by(model="claude-opus-4-8") == "second"
+        assert await it.answered_by(model="claude-opus-4-8") == "second"
+        assert await it.answered_by() == "first"
+        (part,) = (await it.told())["parts"]
+        assert (part["of"], part["model"], part["state"]) == ("model", "claude-opus-4-8", "open")
+        assert 3590 < part["retry_in_seconds"] <= 3600
+
+
 async def test_a_moments_limit_is_for_its_model_alone_and_for_as_long_as_it_says(tmp_path: Path) -> None:
     async with house(tmp_path) as it:
         it.first.then(fails(429, "rate_limit_error", "slow down", headers=[("retry-after", "900")]))
