@@ -139,6 +139,10 @@ class Attempts:
             else:
                 reply = await self._ask(exchange, attempt, target, credential, None)
             reply.hold(release)
+        except AttemptFailed as failed:
+            if not learns:
+                upstream.breaker.refused(failed.failure, caller)
+            raise
         finally:
             if reply is None:
                 release()

@@ -123,6 +123,8 @@ class Breakers:
 
     def check(self, caller: Caller, *, last_resort: bool = False, probe: bool = True) -> None:
         """Raises AttemptFailed where a request of this caller would not pass now."""
+        if caller.ours and caller.who != self.ours:
+            self._replaced(caller.who)
         for _, breaker in self._concerning(caller):
             breaker.check(last_resort=last_resort, probe=probe)
 
@@ -134,8 +136,6 @@ class Breakers:
     @contextmanager
     def admission(self, caller: Caller, *, last_resort: bool = False) -> Iterator[None]:
         """One request's passage, from which they learn. Raises AttemptFailed where it may not pass."""
-        if caller.ours and caller.who != self.ours:
-            self._replaced(caller.who)
         with ExitStack() as stack:
             passed: set[_Key | None] = set()
             for key, breaker in self._concerning(caller):
@@ -153,6 +153,17 @@ class Breakers:
     def failed(self, failure: Failure) -> None:
         """Takes note of an answer that broke after the admission had ended."""
         self._api.failed(failure)
+
+    def refused(self, failure: Failure, caller: Caller) -> None:
+        """Takes note of a refused credential, whatever it was that was asked for."""
+        if failure.kind is FailureKind.AUTH:
+            self._limit((caller.who, None), caller).failed(failure)
+
+    @property
+    def refusal(self) -> str:
+        """Why the credential of ours is not used any more, in words; "" where none was refused."""
+        limit = self._limits.get((self.ours, None))
+        return limit.breaker.reason if limit is not None and limit.ours and limit.breaker.dead else ""
 
     def ended_well(self, caller: Caller) -> None:
         """An answer for this caller has come whole."""

@@ -3,11 +3,13 @@
 import math
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from aiohttp import web
 
 from claude_proxy import __version__
+from claude_proxy.credentials.credential import SupplyState
 from claude_proxy.forwarding.forwarder import Forwarder
 from claude_proxy.upstreams.breakers import Part
 from claude_proxy.upstreams.upstream import Upstream
@@ -90,7 +92,13 @@ def _seconds(left: float) -> float | None:
 
 
 def _credentials(upstreams: Mapping[str, Upstream]) -> dict[str, Any]:
-    states = {upstream.credential: upstream.supply.state() for upstream in upstreams.values()}
+    states: dict[str, SupplyState] = {}
+    for upstream in upstreams.values():
+        state = upstream.supply.state()
+        if refusal := upstream.breaker.refusal:
+            state = replace(state, state="refused", detail=refusal)
+        if states.setdefault(upstream.credential, state).state != "refused":
+            states[upstream.credential] = state
     return {
         name: {
             "state": state.state,

@@ -117,12 +117,16 @@ def test_a_limit_met_by_several_requests_at_once_is_one_limit() -> None:
 def test_a_refused_credential_is_known_and_another_in_its_place_is_not_refused() -> None:
     made = Made()
     refused, other = (Credential(secret, Scheme.BEARER, "file") for secret in ("FAKE-one", "FAKE-two"))
+    made.breakers.check(Caller.of(refused, "opus"))
     made.fails(Caller.of(refused, "opus"), REFUSED)
+    assert made.breakers.refusal.startswith("the key was refused")
     assert made.breakers.is_dead(refused)
     assert not made.breakers.is_dead(other)
     assert made.breakers.retry_in == math.inf
+    made.breakers.check(Caller.of(other, "opus"))
     made.succeeds(Caller.of(other, "opus"))
     assert made.breakers.parts() == [], "what was replaced is not told of any more"
+    assert made.breakers.refusal == ""
 
 
 def test_a_refused_credential_of_ours_is_not_forgotten_with_time_but_with_a_reload() -> None:
