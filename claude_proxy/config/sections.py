@@ -153,6 +153,7 @@ def transport(reader: Reader, ground: TransportSettings | None = None, *, alone:
         connect_timeout=reader.duration("connect_timeout", ground.connect_timeout),
         header_timeout=reader.duration("header_timeout", ground.header_timeout),
         stream_idle_timeout=reader.duration("stream_idle_timeout", ground.stream_idle_timeout),
+        demote_nonstreaming=reader.boolean("demote_nonstreaming", default=ground.demote_nonstreaming),
     )
     if alone:
         reader.finish()
@@ -191,7 +192,10 @@ def upstream(
         ),
     )
     reader.finish(_SECRETS_HINT)
-    if named is not None and reader.get("dialect") in (None, *DIALECTS):
+    known = reader.get("dialect") in (None, *DIALECTS)
+    if known and dialect != "anthropic" and reader.get("demote_nonstreaming") is True:
+        reader.complain("demote_nonstreaming", "works with the dialect anthropic alone; leave it out here")
+    if known and named is not None:
         _keep_login_at_home(reader, settings, credentials[named])
     return settings
 

@@ -12,6 +12,7 @@ from claude_proxy.credentials.credential import Credential
 from claude_proxy.exchange import Attempt, Exchange, Observer
 from claude_proxy.failures import AttemptFailed, Failure, FailureKind, ForwardingError
 from claude_proxy.forwarding.commit import client_headers, commit
+from claude_proxy.forwarding.demotion import Demotion
 from claude_proxy.forwarding.outbound import outbound
 from claude_proxy.forwarding.reply import Reply
 from claude_proxy.forwarding.verdict import credential_for, repeats_secret, settled
@@ -22,7 +23,7 @@ from claude_proxy.upstreams.upstream import CountTokens, Upstream
 from claude_proxy.wire.estimate import estimate_tokens
 from claude_proxy.wire.messages import ClientRequest
 from claude_proxy.wire.quota import Quota, read_quota
-from claude_proxy.wire.usage import UsageReader
+from claude_proxy.wire.usage import Usage, UsageReader
 
 NOT_ASKED = frozenset({FailureKind.NO_CREDENTIAL, FailureKind.UNAVAILABLE, FailureKind.QUEUE_FULL})
 """Failures by which an upstream is passed over without having been asked."""
@@ -158,7 +159,7 @@ class Attempts:
         answer: Answer | None = None
         reply: Reply | None = None
         try:
-            async with asyncio.timeout(upstream.transport.header_timeout):
+            async with asyncio.timeout(upstream.transport.header_timeout) as wait:
                 answer = await self._transport.send(sent, upstream.transport, upstream.name)
                 attempt.status = answer.status
                 if upstream.native and (quota := read_quota(answer.headers)) is not None:
@@ -177,9 +178,9 @@ class Attempts:
                     raise AttemptFailed(await _refusal(answer, exchange, upstream))
                 else:
                     withheld = credential.secret if credential is not None and not upstream.native else ""
-                    reply = await commit(
-                        answer, upstream.dialect, request, _noting(attempt, upstream, caller), withheld
-                    )
+                    demotion = Demotion(_beginning(attempt, wait)) if upstream.demotes(request) else None
+                    note = _noting(attempt, upstream, caller)
+                    reply = await commit(answer, upstream.dialect, request, note, withheld, demotion)
             return reply
         except TimeoutError:
             seconds = upstream.transport.header_timeout
@@ -188,7 +189,10 @@ class Attempts:
             )
             raise AttemptFailed(failure) from None
         except AttemptFailed as failed:
-            raise AttemptFailed(await settled(failed.failure, credential, upstream, request)) from None
+            failure = await settled(failed.failure, credential, upstream, request)
+            if attempt.usage is not None:
+                failure = replace(failure, may_retry=False)  # it had begun, so it is billed
+            raise AttemptFailed(failure) from None
         finally:
             if reply is None and answer is not None:
                 answer.close()
@@ -238,6 +242,16 @@ def _noting(attempt: Attempt, upstream: Upstream, caller: Caller | None) -> Call
             upstream.breaker.failed(failure)
 
     return note
+
+
+def _beginning(attempt: Attempt, wait: asyncio.Timeout) -> Callable[[Usage], None]:
+    """What is done when a message that is put together here begins: from here on only silence is limited."""
+
+    def begin(usage: Usage) -> None:
+        wait.reschedule(None)
+        attempt.usage = usage
+
+    return begin
 
 
 async def _refusal(answer: Answer, exchange: Exchange, upstream: Upstream) -> Failure:

@@ -39,6 +39,8 @@ class ExchangeLog:
             betas=request.header("anthropic-beta"),
             query=request.query or None,
             elapsed_ms=_milliseconds(exchange.started, attempt.ended),
+            input_tokens=attempt.usage.input_tokens if attempt.usage else None,
+            output_tokens=attempt.usage.output_tokens if attempt.usage else None,
             cause=failure.message if failure else None,
         )
 

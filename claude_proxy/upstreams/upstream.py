@@ -10,6 +10,7 @@ from claude_proxy.upstreams.breakers import Breakers, Caller
 from claude_proxy.upstreams.slots import Slots
 from claude_proxy.upstreams.transport import TransportSettings
 from claude_proxy.wire.headers import Headers
+from claude_proxy.wire.messages import ClientRequest
 
 
 class CountTokens(StrEnum):
@@ -52,6 +53,10 @@ class Upstream:
         found = brought(headers, self.sentinels) if self.pass_through else None
         caller = Caller(self.breaker.ours, True, model) if found is None else Caller(hash(found[1]), False, model)
         return self.breaker.admits(caller)
+
+    def demotes(self, request: ClientRequest) -> bool:
+        """Whether this request for a whole message is sent as one for a stream, and the message put together here."""
+        return self.transport.demote_nonstreaming and self.native and request.is_messages and not request.stream
 
     def dressed(self, credential: Credential) -> Credential:
         """A credential in the header in which this upstream takes it; the client's own stays as it came."""
