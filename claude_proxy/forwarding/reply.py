@@ -36,6 +36,11 @@ class Reply:
         self.is_events = False
         self._answer = answer
         self._on_break = on_break
+        self._release: Callable[[], None] | None = None
+
+    def hold(self, release: Callable[[], None]) -> None:
+        """Takes over a place at the upstream, given back when the reply is closed."""
+        self._release = release
 
     async def chunks(self) -> AsyncIterator[bytes]:
         """The body as it comes, passed on untouched. Raises StreamBroken."""
@@ -50,9 +55,11 @@ class Reply:
             raise StreamBroken(failure) from None
 
     def close(self) -> None:
-        """Releases the upstream's connection; closes it where the answer was not read to its end."""
+        """Releases the upstream's connection and place; closes the one where the answer was not read to its end."""
         if self._answer is not None:
             self._answer.close()
+        if self._release is not None:
+            self._release()
 
 
 class EventReply(Reply):

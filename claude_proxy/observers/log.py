@@ -23,6 +23,9 @@ class ExchangeLog:
     def skipped(self, exchange: Exchange, upstream: str, failure: Failure) -> None:
         say(_log, logging.INFO, "target_skipped", id=exchange.id, upstream=upstream, cause=failure.message)
 
+    def quota_read(self, exchange: Exchange, attempt: Attempt) -> None:
+        """Not told here: nearly every answer states one, and `QuotaWatch` tells what has changed."""
+
     def attempt_failed(self, exchange: Exchange, attempt: Attempt) -> None:
         request, failure = exchange.request, attempt.failure
         say(
@@ -41,6 +44,8 @@ class ExchangeLog:
             query=shown(request.query) or None,
             elapsed_ms=_milliseconds(attempt.started, attempt.ended),
             total_ms=_milliseconds(exchange.started, attempt.ended),
+            input_tokens=attempt.usage.input_tokens if attempt.usage else None,
+            output_tokens=attempt.usage.output_tokens if attempt.usage else None,
             cause=failure.message if failure else None,
         )
 

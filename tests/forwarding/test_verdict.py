@@ -205,7 +205,7 @@ async def test_a_permission_that_ours_lacks_is_told_as_it_was_said(tmp_path: Pat
     answer = fails(403, "permission_error", "your organization may not use this model")
     async with StandIn(answer) as claude, forwarding(tmp_path, {"claude": claude}, environment=WITH_OUR_KEY) as house:
         told = await house.ask(NEEDS_OURS)
-    assert (told.kind, told.client_status) == (FailureKind.AUTH, 403)
+    assert (told.kind, told.client_status) == (FailureKind.FORBIDDEN, 403)
     assert words_of(told) == "your organization may not use this model"
 
 

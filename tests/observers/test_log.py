@@ -126,6 +126,14 @@ def test_an_attempt_without_a_failure_or_an_end_is_a_line_all_the_same(lines: py
     assert {"kind", "cause", "status", "elapsed_ms", "total_ms", "query"}.isdisjoint(only(lines)[2])
 
 
+def test_what_a_failed_attempt_was_billed_stands_in_its_line(lines: pytest.LogCaptureFixture) -> None:
+    begun = attempt(failure=REFUSED)
+    begun.usage = Usage(10, 3)
+    ExchangeLog().attempt_failed(exchange(), begun)
+    fields = only(lines)[2]
+    assert (fields["input_tokens"], fields["output_tokens"]) == (10, 3)
+
+
 def test_a_target_that_was_passed_over_is_one_line_with_the_reason(lines: pytest.LogCaptureFixture) -> None:
     ExchangeLog().skipped(exchange(), "minimax", Failure(FailureKind.NO_CREDENTIAL, "no credential for minimax"))
     assert only(lines) == (

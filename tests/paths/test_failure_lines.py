@@ -44,7 +44,8 @@ CASES = {
     "rate limit": Case(fails(429, "rate_limit_error"), at_both("rate_limit", 429)),
     "a spent window": Case(fails(429, "rate_limit_error", headers=SPENT), at_both("rate_limit", 429)),
     "the client's own login": Case(fails(401, "authentication_error"), [("first", "client_auth", 401)]),
-    "a key of ours": Case(fails(403, "permission_error"), at_both("auth", 403), PLACEHOLDER),
+    "a login of ours": Case(fails(401, "authentication_error"), at_both("auth", 401), PLACEHOLDER),
+    "what a login of ours may not": Case(fails(403, "permission_error"), at_both("forbidden", 403), PLACEHOLDER),
     "timeout": Case(hangs(), at_both("timeout", None)),
     "timeout after the head": Case(hangs([b": wait"]), at_both("timeout", 200)),
     "malformed": Case(HTML, at_both("malformed", 200)),
@@ -240,6 +241,7 @@ async def test_the_line_is_plain_pairs_and_no_secret_that_an_upstream_repeats_is
         async with running(tmp_path / "home", whole, env, "--log-level", "debug") as daemon:
             for name, repeating in REPEATING.items():
                 for streaming in (True, False):
+                    await daemon.reload()  # or a key that was refused before would not be used again
                     asked.answer = repeating
                     path = f"/v1/messages?beta=true&api_key={QUERY_KEY}&{QUERY_KEY}"
                     body = claude_body(model=model, stream=streaming)
