@@ -16,14 +16,15 @@ FLOORS = [
     {"config"},
     {"assembly"},
     {"daemon", "explain"},
+    {"demo"},
     {"cli"},
     {"__main__"},
 ]
 
 # exchange is the noun of floor 2: it names failures and the wire only, but credentials need not know it.
 LIBRARIES = {
-    "aiohttp": {"upstreams.transport", "web", "daemon"},
-    "click": {"cli"},
+    "aiohttp": {"upstreams.transport", "web", "daemon", "demo.stage", "demo.stand_in"},
+    "click": {"cli", "demo.command"},
     "keyring": {"credentials.keychain"},
     "msgspec": {"wire", "dialects", "forwarding.commit", "explain"},
     "multidict": {"upstreams.transport", "web"},
