@@ -1,7 +1,7 @@
 """The house put together: the only file that knows every concrete class. Lifetimes nest."""
 
 import re
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -93,8 +93,11 @@ class House:
 
 
 @asynccontextmanager
-async def assemble(settings: Settings, environment: Mapping[str, str], port: int, learn: Learn) -> AsyncIterator[House]:
-    """The house, standing until the block ends. `port` is the one that the daemon listens on."""
+async def assemble(
+    settings: Settings, environment: Mapping[str, str], port: int, learn: Learn, observers: Sequence[Observer] = ()
+) -> AsyncIterator[House]:
+    """The house, standing until the block ends. `port` is the one that the daemon listens on, `observers` are told
+    after those of the house."""
     if settings.access.token:
         learn(settings.access.token)
     drain = Drain()
@@ -105,7 +108,7 @@ async def assemble(settings: Settings, environment: Mapping[str, str], port: int
         metrics = Metrics(models.__contains__)
         quotas = QuotaWatch()
         metrics.registry.register(QuotaCollector(lambda: quotas.readings))
-        observer = ObserverChain([ExchangeLog(), metrics, quotas])
+        observer = ObserverChain([ExchangeLog(), metrics, quotas, *observers])
         header = settings.access.carried_in
         forwarder = Forwarder(routes, Attempts(transport, settings.retry, observer, header), observer)
         metrics.registry.register(

@@ -5,7 +5,7 @@ import contextlib
 import json
 import logging
 import socket
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from aiohttp import web
 
 from claude_proxy.assembly import House, assemble
 from claude_proxy.config.load import load
+from claude_proxy.exchange import Observer
 from claude_proxy.logline import JsonFormatter, Redactor
 from claude_proxy.web.protocol import Server
 from tests.asking import ask
@@ -59,7 +60,10 @@ class _Keeper(logging.Handler):
 
 @contextlib.asynccontextmanager
 async def in_process(
-    home: Path, config: Mapping[str, Any], env: Mapping[str, str] | None = None
+    home: Path,
+    config: Mapping[str, Any],
+    env: Mapping[str, str] | None = None,
+    observers: Sequence[Observer] = (),
 ) -> AsyncIterator[InProcess]:
     """Serves on a free port of 127.0.0.1 until the block ends, as the daemon does it."""
     path = home / "config.yaml"
@@ -72,7 +76,7 @@ async def in_process(
     with contextlib.closing(socket.create_server(("127.0.0.1", 0))) as listening:
         listening.setblocking(False)
         port = int(listening.getsockname()[1])
-        async with assemble(settings, environment, port, redactor.learn) as house:
+        async with assemble(settings, environment, port, redactor.learn, observers) as house:
             runner = web.ServerRunner(Server(house.app, settings.limits), shutdown_timeout=1.0)
             await runner.setup()
             daemon = InProcess(house, port)

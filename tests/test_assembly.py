@@ -10,6 +10,7 @@ import pytest
 from claude_proxy.assembly import build_routes, listed_models, supply
 from claude_proxy.config.settings import CredentialSettings, Settings
 from claude_proxy.credentials.credential import Credential, CredentialUnavailable, Scheme, SubscriptionGuarded
+from claude_proxy.demo.table import Table
 from claude_proxy.dialects.anthropic import AnthropicDialect
 from claude_proxy.dialects.compatible import CompatibleDialect
 from claude_proxy.dialects.minimax import MiniMaxDialect
@@ -268,6 +269,17 @@ async def test_a_reload_forgets_the_breaker_of_another_address(tmp_path: Path) -
             upstreams = {**house.settings.upstreams, "claude": claude}
             house.reload(dataclasses.replace(house.settings, upstreams=upstreams))
             assert house.forwarder.routes.upstreams["claude"].breaker.state is BreakerState.CLOSED
+
+
+async def test_an_observer_that_is_handed_in_is_told_too_after_a_reload_as_well(tmp_path: Path) -> None:
+    told: list[str] = []
+    async with StandIn() as upstream:
+        config = {"upstreams": {"claude": {"base_url": upstream.url}}}
+        async with in_process(tmp_path, config, observers=[Table(told.append)]) as daemon:
+            for _ in range(2):
+                await ask(f"{daemon.url}/v1/messages", {"model": "x", "messages": []}, LOGIN)
+                daemon.house.reload(daemon.house.settings)
+            assert len(daemon.logged("exchange")) == len(told) == 2
 
 
 async def test_the_house_shows_no_secret_of_its_environment(tmp_path: Path) -> None:
