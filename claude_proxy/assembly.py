@@ -184,6 +184,7 @@ def _upstream(
         auth=settings.auth,
         sentinels=sentinels,
         takes_login=takes_login(settings.dialect, settings.base_url),
+        sources=named.sources if named is not None else (),
     )
 
 

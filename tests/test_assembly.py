@@ -150,6 +150,7 @@ def test_only_where_the_client_is_a_source_may_its_login_pass(tmp_path: Path) ->
     passing = {name: (upstream.pass_through, upstream.anonymous) for name, upstream in upstreams.items()}
     assert passing == {"claude": (True, False), "minimax": (False, False), "other": (False, True)}
     assert upstreams["other"].credential == "none"
+    assert (upstreams["other"].sources, upstreams["minimax"].sources[-1]) == ((), "keyring:minimax")
 
 
 def test_upstreams_with_one_credential_share_its_store(tmp_path: Path) -> None:

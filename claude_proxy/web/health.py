@@ -1,5 +1,6 @@
 """`/health`, `/livez` and `/metrics`: how the daemon is, without a secret."""
 
+import os
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -29,6 +30,7 @@ class Health:
         body = {
             "status": "draining" if self._drain.draining else "healthy",
             "version": __version__,
+            "pid": os.getpid(),
             "uptime_seconds": round(time.monotonic() - self._started, 1),
             "in_flight": self._drain.in_flight,
             "upstreams": {name: _upstream(upstream) for name, upstream in upstreams.items()},
@@ -59,12 +61,14 @@ def _upstream(upstream: Upstream) -> dict[str, Any]:
 
 def _credentials(upstreams: Mapping[str, Upstream]) -> dict[str, Any]:
     states = {upstream.credential: upstream.supply.state() for upstream in upstreams.values()}
+    sources = {upstream.credential: upstream.sources for upstream in upstreams.values()}
     return {
         name: {
             "state": state.state,
             "source": state.source,
             "detail": state.detail or None,
             "expires_at": state.expires_at,
+            "sources": sources[name],
         }
         for name, state in states.items()
     }
