@@ -23,6 +23,11 @@ WITHIN_FUNCTIONS = {
         "claude_proxy.credentials.credential",
         "claude_proxy.credentials.key_store",
     },
+    "commands.status": {
+        "claude_proxy.commands.keychain_plan",
+        "claude_proxy.commands.own_look",
+        "claude_proxy.commands.probe",
+    },
     "cli": {"claude_proxy.config.load", "claude_proxy.daemon", "claude_proxy.explain"},
     "__main__": {"claude_proxy.cli"},
 }
