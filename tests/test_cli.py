@@ -290,7 +290,7 @@ def test_the_version_is_printed() -> None:
 @pytest.mark.parametrize("option", ["-h", "--help"])
 def test_every_command_explains_itself(option: str) -> None:
     assert "claude-proxy explain --model" in run(option).stdout
-    for command in ("serve", "check", "explain", "init", "status"):
+    for command in ("serve", "check", "explain", "init", "status", "login"):
         result = run(command, option)
         assert result.exit_code == 0
         assert "--config" in result.stdout
