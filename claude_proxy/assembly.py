@@ -37,9 +37,11 @@ from claude_proxy.forwarding.attempt import Attempts
 from claude_proxy.forwarding.forwarder import Forwarder
 from claude_proxy.observers.chain import ObserverChain
 from claude_proxy.observers.log import ExchangeLog
-from claude_proxy.observers.metrics import CONTENT_TYPE, Metrics, StateCollector
-from claude_proxy.upstreams.breaker import CircuitBreaker
+from claude_proxy.observers.metrics import CONTENT_TYPE, Metrics, QuotaCollector, StateCollector, UpstreamState
+from claude_proxy.observers.quota import QuotaWatch
+from claude_proxy.upstreams.breakers import Breakers
 from claude_proxy.upstreams.route import Route, RouteTable, Target
+from claude_proxy.upstreams.slots import Slots
 from claude_proxy.upstreams.transport import Transport, open_session
 from claude_proxy.upstreams.upstream import Upstream
 from claude_proxy.web.app import App
@@ -65,23 +67,28 @@ class House:
     environment: Mapping[str, str]
     learn: Learn
     models: dict[str, str]
+    quotas: QuotaWatch
 
     def reload(self, settings: Settings) -> None:
-        """Puts another configuration in force for new requests; breakers are kept by name.
+        """Puts another configuration in force for new requests; breakers and places are kept by name.
 
         Where it listens, who may come in and its limits belong to the process: they stay until a restart.
         """
         was = self.settings
         settings = replace(settings, access=was.access, limits=was.limits, listen=was.listen)
-        breakers = {
-            name: upstream.breaker
+        kept = {
+            name: upstream
             for name, upstream in self.forwarder.routes.upstreams.items()
-            # Of another address or with other limits it says nothing.
+            # Of another address or with other limits they say nothing.
             if settings.upstreams.get(name) == was.upstreams.get(name) and settings.breaker == was.breaker
         }
+        for upstream in kept.values():
+            upstream.breaker.forgive()
+        addresses = {name: upstream.base_url for name, upstream in was.upstreams.items()}
+        self.quotas.keep(name for name, its in settings.upstreams.items() if its.base_url == addresses.get(name))
         self.models.clear()
         self.models.update(listed_models(settings))
-        self.forwarder.routes = build_routes(settings, self.environment, self.learn, breakers)
+        self.forwarder.routes = build_routes(settings, self.environment, self.learn, kept)
         self.forwarder.attempts = Attempts(self.transport, settings.retry, self.observer, settings.access.carried_in)
         self.settings = settings
 
@@ -97,11 +104,13 @@ async def assemble(settings: Settings, environment: Mapping[str, str], port: int
         routes = build_routes(settings, environment, learn)
         models = listed_models(settings)
         metrics = Metrics(models.__contains__)
-        observer = ObserverChain([ExchangeLog(), metrics])
+        quotas = QuotaWatch()
+        metrics.registry.register(QuotaCollector(lambda: quotas.readings))
+        observer = ObserverChain([ExchangeLog(), metrics, quotas])
         header = settings.access.carried_in
         forwarder = Forwarder(routes, Attempts(transport, settings.retry, observer, header), observer)
         metrics.registry.register(
-            StateCollector(lambda: drain.in_flight, partial(_breakers, forwarder), partial(_reads, forwarder))
+            StateCollector(lambda: drain.in_flight, partial(_states, forwarder), partial(_reads, forwarder))
         )
         guard = Guard(settings.access, port)
         app = App(
@@ -109,20 +118,23 @@ async def assemble(settings: Settings, environment: Mapping[str, str], port: int
             drain,
             MessagesDoor(forwarder, guard, settings.limits),
             ModelsDoor(models),
-            Health(drain, forwarder, metrics.render, CONTENT_TYPE),
+            Health(drain, forwarder, metrics.render, CONTENT_TYPE, quotas.shown),
         )
-        yield House(app, drain, forwarder, transport, observer, settings, environment, learn, models)
+        yield House(app, drain, forwarder, transport, observer, settings, environment, learn, models, quotas)
 
 
 def build_routes(
     settings: Settings,
     environment: Mapping[str, str],
     learn: Learn,
-    breakers: Mapping[str, CircuitBreaker] | None = None,
+    before: Mapping[str, Upstream] | None = None,
 ) -> RouteTable:
-    """The route table with everything that it leads to. Reads no credential and asks nobody."""
+    """The route table with everything that it leads to; what is learnt of upstreams that stay is taken over.
+
+    Reads no credential and asks nobody.
+    """
     sentinels = settings.sentinels | ({settings.access.token} if settings.access.token else frozenset())
-    kept = breakers or {}
+    kept = before or {}
     supplies = {
         name: supply(credential, sentinels, environment, learn) for name, credential in settings.credentials.items()
     }
@@ -168,7 +180,7 @@ def _upstream(
     whole: Settings,
     supplies: Mapping[str, CredentialSupply],
     sentinels: frozenset[str],
-    breaker: CircuitBreaker | None,
+    before: Upstream | None,
 ) -> Upstream:
     named = whole.credentials.get(settings.credential or "")
     return Upstream(
@@ -177,7 +189,8 @@ def _upstream(
         dialect=_dialect(settings),
         credential=settings.credential or "none",
         supply=supplies.get(settings.credential or "", SupplyChain([])),
-        breaker=breaker or CircuitBreaker(settings.name, whole.breaker),
+        breaker=before.breaker if before else Breakers(settings.name, whole.breaker),
+        slots=before.slots if before else Slots(settings.name, settings.slots),
         transport=settings.transport,
         count_tokens=settings.count_tokens,
         pass_through=named is not None and "client" in named.sources,
@@ -256,8 +269,13 @@ def _setup_token_text(text: str, source: CredentialSource) -> Credential | None:
     return _setup_token(text, source.name) if text.strip() else None
 
 
-def _breakers(forwarder: Forwarder) -> Mapping[str, str]:
-    return {name: str(upstream.breaker.state) for name, upstream in forwarder.routes.upstreams.items()}
+def _states(forwarder: Forwarder) -> Mapping[str, UpstreamState]:
+    return {name: _state(upstream) for name, upstream in forwarder.routes.upstreams.items()}
+
+
+def _state(upstream: Upstream) -> UpstreamState:
+    open_for = [(str(part.of), part.breaker.cause.value) for part in upstream.breaker.parts() if part.breaker.cause]
+    return UpstreamState(str(upstream.breaker.state), open_for, upstream.slots.in_use, upstream.slots.waiting)
 
 
 def _reads(forwarder: Forwarder) -> Mapping[tuple[str, str], int]:

@@ -31,21 +31,24 @@ def explain_lines(settings: Settings, environment: Mapping[str, str], question: 
     yield f"model      {request.model}"
     yield f"route      {decision.route}  ({decision.reason})"
     for number, target in enumerate(decision.targets, 1):
-        yield from _target(number, target, running)
+        yield from _target(number, target, request.model, running)
     if running is None:
         yield f"daemon     does not answer on {settings.listen.host}:{settings.listen.port}; breakers are not known"
 
 
-def _target(number: int, target: Target, running: HealthReport | None) -> Iterator[str]:
+def _target(number: int, target: Target, model: str, running: HealthReport | None) -> Iterator[str]:
     upstream = target.upstream
     name = f" as {target.model}" if target.model else ""
     yield f"{number}. target  {upstream.name}{name}  {upstream.base_url}"
     known = running.upstreams.get(upstream.name) if running else None
     if known is not None:
-        breaker = known.breaker
-        wait = f", next try in {breaker.retry_in_seconds:.0f} s" if breaker.retry_in_seconds else ""
-        reason = f": {breaker.reason}" if breaker.reason else ""
-        yield f"   breaker {breaker.state}{reason}{wait}"
+        concerning = [part for part in known.breaker.parts if part.model in {None, target.model or model}]
+        for part in concerning:
+            of = "the API" if part.of == "api" else f"a {part.of}"
+            wait = f", next try in {part.retry_in_seconds:.0f} s" if part.retry_in_seconds else ""
+            yield f"   breaker {part.state} for {of}: {part.reason}{wait}"
+        if not concerning:
+            yield "   breaker closed"
     told = running.credentials.get(upstream.credential) if running else None
     state = SupplyState(told.state, told.source, told.detail or "") if told else upstream.supply.state()
     source = f" from {state.source}" if state.source else ""

@@ -21,6 +21,7 @@ class FailureKind(Enum):
     CLIENT_AUTH = "client_auth"
     STALE_TOKEN = "stale_token"  # noqa: S105 - the name of a failure
     AUTH = "auth"
+    FORBIDDEN = "forbidden"
     NO_CREDENTIAL = "no_credential"
     TIMEOUT = "timeout"
     MALFORMED = "malformed"
@@ -28,6 +29,7 @@ class FailureKind(Enum):
     INVALID_REQUEST = "invalid_request"
     UNSUPPORTED = "unsupported"
     UNAVAILABLE = "unavailable"
+    QUEUE_FULL = "queue_full"
     BROKEN_STREAM = "broken_stream"
     CLIENT_GONE = "client_gone"
 
@@ -68,6 +70,8 @@ HANDLING: Mapping[FailureKind, Handling] = {
     FailureKind.STALE_TOKEN: Handling(True, True, _IGNORE, 403),
     # Never 401 for a key of ours: the client would refresh its login for nothing.
     FailureKind.AUTH: Handling(False, True, _OPEN, 403),
+    # The credential is good, but not for this: another model may be answered.
+    FailureKind.FORBIDDEN: Handling(False, True, _OPEN, 403),
     FailureKind.NO_CREDENTIAL: Handling(False, True, _IGNORE, 403),
     # Not again: the upstream may be generating already, and billing.
     FailureKind.TIMEOUT: Handling(False, True, _COUNT, 504),
@@ -76,6 +80,7 @@ HANDLING: Mapping[FailureKind, Handling] = {
     FailureKind.INVALID_REQUEST: Handling(False, False, _IGNORE, 400),
     FailureKind.UNSUPPORTED: Handling(False, True, _IGNORE, 501),
     FailureKind.UNAVAILABLE: Handling(False, True, _IGNORE, 503),
+    FailureKind.QUEUE_FULL: Handling(False, True, _IGNORE, 529),
     FailureKind.BROKEN_STREAM: Handling(False, False, _COUNT, 502),
     # 499 is nginx's number for it; no client ever sees it.
     FailureKind.CLIENT_GONE: Handling(False, False, _IGNORE, 499),
@@ -96,8 +101,9 @@ class Failure:
     """One failure: of which kind, at which upstream, in words, and the upstream's own answer where it gave one.
 
     `retry_after` is in seconds, as the upstream asked. `spent_until` is the Unix time at which a spent quota
-    window resets. `status` and `error_type` are what the client is told where there is no `said`, "" and 0 for
-    those of the kind. `may_retry` is False where the upstream said `x-should-retry: false`.
+    window resets, `of_one_model` says that it is the window of the model asked for alone. `status` and `error_type`
+    are what the client is told where there is no `said`, "" and 0 for those of the kind. `may_retry` is False where
+    the upstream said `x-should-retry: false`.
     """
 
     kind: FailureKind
@@ -106,6 +112,7 @@ class Failure:
     said: Said | None = None
     retry_after: float | None = None
     spent_until: float | None = None
+    of_one_model: bool = False
     may_retry: bool = True
     error_type: str = ""
     status: int = field(default=0)
@@ -122,6 +129,12 @@ class Failure:
         if self.kind is FailureKind.RATE_LIMIT:
             return self.retry_after is not None and self.spent_until is None
         return self.handling.again
+
+    @property
+    def is_moments_limit(self) -> bool:
+        """Whether it is a limit of rate, which a moment mends, and no spent window or balance."""
+        limit = self.client_status == 429 or self.error_type == "rate_limit_error"
+        return self.kind is FailureKind.RATE_LIMIT and limit and self.spent_until is None
 
     @property
     def client_status(self) -> int:

@@ -16,10 +16,21 @@ class NotAnswering(Exception):
     """No daemon answers there; the text says what does happen instead."""
 
 
-class BreakerReport(NamedTuple):
+class PartReport(NamedTuple):
+    """One breaker that is not closed: of the `api`, a `credential` or a `model`, which `model` names."""
+
+    of: str
+    model: str | None
     state: str
     reason: str | None
     retry_in_seconds: float | None
+
+
+class BreakerReport(NamedTuple):
+    """`state` is the gravest; `parts` are all that are not closed."""
+
+    state: str
+    parts: tuple[PartReport, ...]
 
 
 class UpstreamReport(NamedTuple):
@@ -102,13 +113,22 @@ def _report(body: Any) -> HealthReport:
 
 def _upstream(value: Any) -> UpstreamReport:
     breaker = _mapping(_mapping(value)["breaker"])
+    state, parts = _text(breaker["state"]), breaker.get("parts")
+    if not isinstance(parts, list):  # a daemon of before there were parts
+        parts = [] if state == "closed" else [{"of": "api", **breaker}]
     return UpstreamReport(
-        _known(value.get("credential"), str),
-        BreakerReport(
-            _text(breaker["state"]),
-            _known(breaker.get("reason"), str),
-            _known(breaker.get("retry_in_seconds"), float, int),
-        ),
+        _known(value.get("credential"), str), BreakerReport(state, tuple(_part(part) for part in parts))
+    )
+
+
+def _part(value: Any) -> PartReport:
+    part = _mapping(value)
+    return PartReport(
+        _text(part["of"]),
+        _known(part.get("model"), str),
+        _text(part["state"]),
+        _known(part.get("reason"), str),
+        _known(part.get("retry_in_seconds"), float, int),
     )
 
 

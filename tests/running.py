@@ -28,6 +28,9 @@ def clean_environment(home: Path, extra: Mapping[str, str] | None = None) -> dic
     return environment
 
 
+_RELOAD = re.compile(r'event"?[=:] ?"?reload')  # in either format of the log
+
+
 class Daemon:
     """A running `claude-proxy serve`."""
 
@@ -75,6 +78,13 @@ class Daemon:
         # Not through Popen: it would reap a process that has just ended, and its exit code would be lost.
         with contextlib.suppress(ProcessLookupError):
             os.kill(self.process.pid, number)
+
+    async def reload(self) -> None:
+        """Has it read its configuration again; returns once it has said what it makes of it."""
+        before = len(self.lines)
+        self.signal(signal.SIGHUP)
+        async with asyncio.timeout(20), self._news:
+            await self._news.wait_for(lambda: any(_RELOAD.search(line) for line in self.lines[before:]))
 
     async def ended(self, seconds: float = 20) -> int:
         """The exit code, once it has ended."""

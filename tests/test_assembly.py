@@ -238,13 +238,15 @@ async def test_a_reload_keeps_each_breaker_by_its_name_and_takes_over_the_rest(t
         async with in_process(tmp_path, config) as daemon:
             house = daemon.house
             before = house.forwarder.routes.upstreams
-            before["claude"].breaker.failed(Failure(FailureKind.AUTH, "refused"))
+            for _ in range(house.settings.breaker.failures):
+                before["claude"].breaker.failed(Failure(FailureKind.BROKEN_STREAM, "broken"))
             changed = dataclasses.replace(house.settings, retry=RetrySettings(max_retries=0), drain_timeout=1.0)
             house.reload(changed)
             after = house.forwarder.routes.upstreams
     assert house.settings == changed
     assert after["claude"] is not before["claude"]
     assert after["claude"].breaker is before["claude"].breaker
+    assert after["claude"].slots is before["claude"].slots
     assert after["claude"].breaker.state is BreakerState.OPEN
 
 
@@ -307,7 +309,8 @@ async def test_a_reload_forgets_the_breaker_of_another_address(tmp_path: Path) -
         config = {"upstreams": {"claude": {"base_url": upstream.url}}}
         async with in_process(tmp_path, config) as daemon:
             house = daemon.house
-            house.forwarder.routes.upstreams["claude"].breaker.failed(Failure(FailureKind.AUTH, "refused"))
+            for _ in range(house.settings.breaker.failures):
+                house.forwarder.routes.upstreams["claude"].breaker.failed(Failure(FailureKind.BROKEN_STREAM, "broken"))
             claude = dataclasses.replace(house.settings.upstreams["claude"], base_url="http://127.0.0.1:9")
             upstreams = {**house.settings.upstreams, "claude": claude}
             house.reload(dataclasses.replace(house.settings, upstreams=upstreams))

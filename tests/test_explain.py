@@ -97,17 +97,19 @@ async def test_the_running_daemons_breakers_and_credentials_are_told_and_nothing
             "routes": [{"to": [{"upstream": "claude"}]}],
         }
         async with in_process(tmp_path, config) as daemon:
-            await ask(f"{daemon.url}/v1/messages", {"model": "x", "messages": []}, LOGIN)
+            await ask(f"{daemon.url}/v1/messages", {"model": "claude-opus-4-8", "messages": []}, LOGIN)
             sent, in_flight = len(upstream.received), (await daemon.livez())["in_flight"]
             settings = loaded(
                 tmp_path,
                 f"listen: {{ port: {daemon.port} }}\nupstreams: {{ claude: {{ base_url: '{upstream.url}' }} }}\n",
             )
             lines = await asyncio.to_thread(explained, settings, "claude-opus-4-8")
+            others = await asyncio.to_thread(explained, settings, "claude-sonnet-5-5")
         assert len(upstream.received) == sent
         assert in_flight == 0
-    assert lines[3].startswith("   breaker open: no, next try in ")
+    assert lines[3].startswith("   breaker open for a model: no, next try in ")
     assert lines[3].endswith(" s")
+    assert others[3] == "   breaker closed"
     assert lines[4].startswith("   credential claude: pass-through from client")
     assert len(lines) == 5
 

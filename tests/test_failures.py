@@ -24,6 +24,7 @@ TABLE = """
     CLIENT_AUTH      no   no   ignore  as said, or 401
     STALE_TOKEN      yes  yes  ignore  403
     AUTH             no   yes  open    403
+    FORBIDDEN        no   yes  open    as said, or 403
     NO_CREDENTIAL    no   yes  ignore  403
     TIMEOUT          no   yes  count   504
     MALFORMED        no   yes  count   502
@@ -31,6 +32,7 @@ TABLE = """
     INVALID_REQUEST  no   no   ignore  as said, or 400
     UNSUPPORTED      no   yes  ignore  501
     UNAVAILABLE      no   yes  ignore  503
+    QUEUE_FULL       no   yes  ignore  529
     BROKEN_STREAM    no   no   count   502
     CLIENT_GONE      no   no   ignore  499
 """

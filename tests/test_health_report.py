@@ -36,7 +36,9 @@ async def test_a_running_daemon_tells_all_of_itself(tmp_path: Path) -> None:
     assert report.pid is not None
     assert report.uptime_seconds is not None
     assert (report.upstreams["claude"].breaker.state, report.upstreams["claude"].credential) == ("open", "claude")
-    assert report.upstreams["claude"].breaker.retry_in_seconds is not None
+    (part,) = report.upstreams["claude"].breaker.parts
+    assert (part.of, part.model, part.state, part.reason) == ("model", "x", "open", "no")
+    assert part.retry_in_seconds is not None
     assert report.credentials["claude"].state == "pass-through"
     assert report.credentials["claude"].sources == ("client",)
     assert report.credentials["minimax"].sources == ("env:FAKE_MINIMAX_KEY",)
@@ -48,22 +50,37 @@ async def test_quota_is_handed_on_as_it_is_told() -> None:
     assert report.quota == {"claude": quota["claude"]}
 
 
+ODD_PART = {"of": "api", "state": "open", "reason": 5, "retry_in_seconds": "soon"}
+
+
 async def test_a_daemon_of_another_version_may_say_less_or_say_it_otherwise() -> None:
     body = {
         "status": 7,
         "version": [1],
         "pid": "x",
         "uptime_seconds": True,
-        "upstreams": {"claude": {"breaker": {"state": "closed", "reason": 5}, "credential": None}},
+        "upstreams": {"claude": {"breaker": {"state": "open", "parts": [ODD_PART]}, "credential": None}},
         "credentials": {"claude": {"state": "present", "expires_at": "soon", "sources": [1, "client"], "refresh": {}}},
         "quota": "none",
     }
     report = await told_by(body)
     assert (report.status, report.version, report.pid, report.uptime_seconds) == ("healthy", None, None, None)
-    assert report.upstreams["claude"].breaker == ("closed", None, None)
+    assert report.upstreams["claude"].breaker == ("open", (("api", None, "open", None, None),))
     credential = report.credentials["claude"]
     assert (credential.expires_at, credential.sources, credential.refresh) == (None, ("client",), {})
     assert report.quota == {}
+
+
+@pytest.mark.parametrize(
+    ("breaker", "parts"),
+    [
+        ({"state": "closed", "reason": None}, ()),
+        ({"state": "open", "reason": "tired", "retry_in_seconds": 9.5}, (("api", None, "open", "tired", 9.5),)),
+    ],
+)
+async def test_a_daemon_that_knows_no_parts_has_one_breaker(breaker: Any, parts: Any) -> None:
+    report = await told_by({"upstreams": {"claude": {"breaker": breaker}}, "credentials": {}})
+    assert report.upstreams["claude"].breaker == (breaker["state"], parts)
 
 
 OTHERS: dict[str, Answer] = {
@@ -72,6 +89,7 @@ OTHERS: dict[str, Answer] = {
     "a JSON without upstreams": replies(200, b'{"status":"ok"}'),
     "a JSON whose upstreams are something else": replies(200, b'{"upstreams":["a"],"credentials":7}'),
     "an upstream of which less is told": replies(200, b'{"upstreams":{"claude":{}},"credentials":{}}'),
+    "a breaker that is no breaker": replies(200, b'{"upstreams":{"x":{"breaker":[]}},"credentials":{}}'),
     "a credential of which less is told": replies(200, b'{"upstreams":{},"credentials":{"claude":{}}}'),
     "a state that is no word": replies(200, b'{"upstreams":{},"credentials":{"claude":{"state":1}}}'),
     "half an answer": replies(200, b'{"upstreams":'),

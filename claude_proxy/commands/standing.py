@@ -67,7 +67,11 @@ class LoginStanding(CredentialStanding):
 
 @dataclass(slots=True)
 class BreakerStanding:
+    """`of` says whose affair it is: the `api`, a `credential` or a `model`, which `model` names."""
+
     upstream: str
+    of: str
+    model: str | None
     state: str
     reason: str | None
     retry_in_seconds: float | None
@@ -115,7 +119,5 @@ def refreshed_by(source: str | None, refresh: object) -> str | None:
 
 def breakers_of(report: HealthReport) -> list[BreakerStanding]:
     return [
-        BreakerStanding(name, upstream.breaker.state, upstream.breaker.reason, upstream.breaker.retry_in_seconds)
-        for name, upstream in report.upstreams.items()
-        if upstream.breaker.state != "closed"
+        BreakerStanding(name, *part) for name, upstream in report.upstreams.items() for part in upstream.breaker.parts
     ]

@@ -159,9 +159,11 @@ def _quota(quota: Mapping[str, Any]) -> str:
     windows = quota.get("windows")
     parts = [_window(name, window, 100.0) for name, window in windows.items()] if isinstance(windows, dict) else []
     overage = quota.get("overage")
-    if isinstance(overage, dict) and overage:
-        stated = ", ".join(f"{key} {value}" for key, value in overage.items() if value is not None)
-        parts.append(f"overage {stated}")
+    if isinstance(overage, dict):
+        notes = [overage.get("status"), overage.get("disabled_reason"), "in use" if overage.get("in_use") else None]
+        parts.append(f"overage {', '.join(str(note) for note in notes if note) or 'unknown'}")
+    other = quota.get("other")
+    parts += [f"{name} {value}" for name, value in other.items()] if isinstance(other, dict) else []
     parts.append(str(quota.get("status") or "status unknown"))
     age = quota.get("age_seconds")
     if isinstance(age, (int, float)):
@@ -183,7 +185,9 @@ def _window(name: str, window: object, whole: float) -> str:
 
 def _breaker(breaker: BreakerStanding) -> str:
     wait = f"; next try in {span(breaker.retry_in_seconds)}" if breaker.retry_in_seconds else ""
-    return f"{breaker.upstream} is {breaker.state.replace('_', '-')}: {breaker.reason or 'no reason is known'}{wait}"
+    of = {"api": "", "model": f" for {breaker.model or 'a model'}"}.get(breaker.of, f" for a {breaker.of}")
+    state = breaker.state.replace("_", "-")
+    return f"{breaker.upstream} is {state}{of}: {breaker.reason or 'no reason is known'}{wait}"
 
 
 def _key(key: CredentialStanding) -> str:

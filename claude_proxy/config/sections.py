@@ -21,6 +21,7 @@ from claude_proxy.credentials.spelling import is_login_source
 from claude_proxy.forwarding.attempt import RetrySettings
 from claude_proxy.upstreams.breaker import BreakerSettings
 from claude_proxy.upstreams.route import Match
+from claude_proxy.upstreams.slots import SlotSettings
 from claude_proxy.upstreams.transport import TransportSettings
 from claude_proxy.upstreams.upstream import CountTokens
 from claude_proxy.web.guard import AccessSettings
@@ -152,6 +153,7 @@ def transport(reader: Reader, ground: TransportSettings | None = None, *, alone:
         connect_timeout=reader.duration("connect_timeout", ground.connect_timeout),
         header_timeout=reader.duration("header_timeout", ground.header_timeout),
         stream_idle_timeout=reader.duration("stream_idle_timeout", ground.stream_idle_timeout),
+        demote_nonstreaming=reader.boolean("demote_nonstreaming", default=ground.demote_nonstreaming),
     )
     if alone:
         reader.finish()
@@ -183,9 +185,17 @@ def upstream(
             "context_window", 1000, 100_000_000, 204_800 if dialect == "minimax" else 200_000
         ),
         transport=transport(reader, ground, alone=False),
+        slots=SlotSettings(
+            max_concurrency=reader.integer("max_concurrency", 0, 10_000, 0 if dialect == "anthropic" else 5),
+            max_queue=reader.integer("max_queue", 0, 10_000, 100),
+            queue_timeout=reader.duration("queue_timeout", 30.0),
+        ),
     )
     reader.finish(_SECRETS_HINT)
-    if named is not None and reader.get("dialect") in (None, *DIALECTS):
+    known = reader.get("dialect") in (None, *DIALECTS)
+    if known and dialect != "anthropic" and reader.get("demote_nonstreaming") is True:
+        reader.complain("demote_nonstreaming", "works with the dialect anthropic alone; leave it out here")
+    if known and named is not None:
         _keep_login_at_home(reader, settings, credentials[named])
     return settings
 

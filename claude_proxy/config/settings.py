@@ -8,6 +8,7 @@ from claude_proxy.credentials.credential import Scheme
 from claude_proxy.forwarding.attempt import RetrySettings
 from claude_proxy.upstreams.breaker import BreakerSettings
 from claude_proxy.upstreams.route import Match
+from claude_proxy.upstreams.slots import SlotSettings
 from claude_proxy.upstreams.transport import TransportSettings
 from claude_proxy.upstreams.upstream import CountTokens
 from claude_proxy.web.guard import AccessSettings
@@ -51,6 +52,7 @@ class UpstreamSettings:
     cache_control: bool
     context_window: int
     transport: TransportSettings
+    slots: SlotSettings
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,10 +18,8 @@ class PassThrough:
         self._sentinels = sentinels
 
     async def obtain(self, request: ClientRequest) -> Credential | None:
-        for name, secret in client_secrets(request.headers):
-            if secret and secret not in self._sentinels:
-                return Credential(secret, Scheme(name), "client", ours=False)
-        return None
+        found = brought(request.headers, self._sentinels)
+        return None if found is None else Credential(found[1], Scheme(found[0]), "client", ours=False)
 
     async def replaces(self, refused: Credential) -> Credential | None:
         return None
@@ -34,6 +32,11 @@ class PassThrough:
 
     def forget(self) -> None:
         return None
+
+
+def brought(headers: Headers, sentinels: frozenset[str]) -> tuple[str, str] | None:
+    """The credential that the client itself brought, with the canonical name of its header; None where it has none."""
+    return next((pair for pair in client_secrets(headers) if pair[1] and pair[1] not in sentinels), None)
 
 
 def brings_sentinel(headers: Headers, sentinels: frozenset[str]) -> bool:

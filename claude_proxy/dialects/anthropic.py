@@ -10,6 +10,13 @@ from claude_proxy.wire.quota import read_quota
 
 _MONEY_WORDS = ("quota", "billing", "credit balance", "insufficient balance", "usage limit", "spend limit")
 
+# What ends a credential for good, whatever the status (seen in the field with organisations that were closed).
+_DEAD_WORDS = (
+    "organization has been disabled",
+    "oauth authentication is currently not allowed",
+    "token has been revoked",
+)
+
 _KIND_OF_TYPE = {
     "overloaded_error": FailureKind.OVERLOADED,
     "api_error": FailureKind.SERVER_ERROR,
@@ -17,7 +24,7 @@ _KIND_OF_TYPE = {
     "rate_limit_error": FailureKind.RATE_LIMIT,
     "billing_error": FailureKind.RATE_LIMIT,
     "authentication_error": FailureKind.AUTH,
-    "permission_error": FailureKind.AUTH,
+    "permission_error": FailureKind.FORBIDDEN,
 }
 
 
@@ -33,11 +40,20 @@ def kind_of(status: int, error_type: str, message: str) -> FailureKind:
     if status in {429, 402}:
         return FailureKind.RATE_LIMIT
     if status in {401, 403}:
-        spent = error_type in {"billing_error", "rate_limit_error"} or any(word in words for word in _MONEY_WORDS)
-        return FailureKind.RATE_LIMIT if spent else FailureKind.AUTH
+        if error_type in {"billing_error", "rate_limit_error"} or any(word in words for word in _MONEY_WORDS):
+            return FailureKind.RATE_LIMIT
+        dead = status == 401 or error_type == "authentication_error" or is_terminal(words)
+        return FailureKind.AUTH if dead else FailureKind.FORBIDDEN
+    if is_terminal(words):
+        return FailureKind.AUTH
     if "prompt is too long" in words or "exceed context limit" in words:
         return FailureKind.CONTEXT_WINDOW
     return FailureKind.INVALID_REQUEST
+
+
+def is_terminal(message: str) -> bool:
+    """Whether an upstream's words end a credential for good: its organisation is disabled, or it takes no logins."""
+    return any(words in message.lower() for words in _DEAD_WORDS)
 
 
 class AnthropicDialect:
@@ -74,6 +90,7 @@ class AnthropicDialect:
             said=Said(status, for_client(headers), body),
             retry_after=retry_after(headers),
             spent_until=quota.spent_until if quota else None,
+            of_one_model=quota is not None and quota.of_one_model,
             may_retry=first(headers, "x-should-retry") != "false",
             error_type=error_type,
         )
@@ -84,15 +101,18 @@ class AnthropicDialect:
             return None
         error_type, message = found
         status = STATUS_OF_TYPE.get(error_type, 502)
-        kind = _KIND_OF_TYPE.get(error_type)
+        kind = FailureKind.AUTH if is_terminal(message) else _KIND_OF_TYPE.get(error_type)
         if kind is None:
             kind = kind_of(status, error_type, message) if error_type in STATUS_OF_TYPE else FailureKind.MALFORMED
+        quota = read_quota(headers)
         as_json = (*without(for_client(headers), "content-type"), ("Content-Type", "application/json"))
         return Failure(
             kind,
             message or "the upstream answered with an error inside a 200",
             said=Said(status, as_json, data),
             retry_after=retry_after(headers),
+            spent_until=quota.spent_until if quota else None,
+            of_one_model=quota is not None and quota.of_one_model,
             error_type=error_type,
         )
 

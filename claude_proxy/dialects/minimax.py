@@ -51,7 +51,7 @@ _CODES: dict[int, tuple[FailureKind, int]] = {
     2013: (FailureKind.INVALID_REQUEST, 400),
     2049: (FailureKind.AUTH, 403),
     2056: (FailureKind.RATE_LIMIT, 429),
-    2061: (FailureKind.AUTH, 403),  # the model is not in the plan
+    2061: (FailureKind.FORBIDDEN, 403),  # the model is not in the plan
 }
 
 _NUMBER = re.compile(r"\((\d{4})\)\s*$")

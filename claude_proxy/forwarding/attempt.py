@@ -8,20 +8,24 @@ from dataclasses import dataclass, replace
 
 import tenacity
 
+from claude_proxy.credentials.credential import Credential
 from claude_proxy.exchange import Attempt, Exchange, Observer
 from claude_proxy.failures import AttemptFailed, Failure, FailureKind, ForwardingError
 from claude_proxy.forwarding.commit import client_headers, commit
+from claude_proxy.forwarding.demotion import Demotion
 from claude_proxy.forwarding.outbound import outbound
 from claude_proxy.forwarding.reply import Reply
-from claude_proxy.forwarding.verdict import credential_for, settled
+from claude_proxy.forwarding.verdict import credential_for, repeats_secret, settled
+from claude_proxy.upstreams.breakers import Caller
 from claude_proxy.upstreams.route import Target
 from claude_proxy.upstreams.transport import Answer, BrokenOff, Transport
 from claude_proxy.upstreams.upstream import CountTokens, Upstream
 from claude_proxy.wire.estimate import estimate_tokens
-from claude_proxy.wire.quota import read_quota
-from claude_proxy.wire.usage import UsageReader
+from claude_proxy.wire.messages import ClientRequest
+from claude_proxy.wire.quota import Quota, read_quota
+from claude_proxy.wire.usage import Usage, UsageReader
 
-NOT_ASKED = frozenset({FailureKind.NO_CREDENTIAL, FailureKind.UNAVAILABLE})
+NOT_ASKED = frozenset({FailureKind.NO_CREDENTIAL, FailureKind.UNAVAILABLE, FailureKind.QUEUE_FULL})
 """Failures by which an upstream is passed over without having been asked."""
 
 _LARGEST_ERROR = 4 << 20  # bytes of an error's body; Anthropic's have a few hundred
@@ -76,7 +80,7 @@ class Attempts:
         retrying = tenacity.AsyncRetrying(
             # Not where its breaker has opened meanwhile: the next target is asked, and these words are told.
             retry=tenacity.retry_if_exception(
-                lambda error: _is_worth_another(error) and (last or target.upstream.breaker.admits)
+                lambda error: _is_worth_another(error) and (last or _admits(target, exchange.request))
             ),
             wait=self._wait,
             stop=_Stop(1 + limit, left),
@@ -97,16 +101,14 @@ class Attempts:
         return wait * random.uniform(0.8, 1.2)  # noqa: S311 - spreads load, keeps no secret
 
     async def _once(self, exchange: Exchange, target: Target, last: bool) -> Reply:
-        upstream = target.upstream
-        attempt = Attempt(upstream.name, target.model or exchange.request.model, time.monotonic())
+        request, upstream = exchange.request, target.upstream
+        attempt = Attempt(upstream.name, target.model or request.model, time.monotonic())
         exchange.attempts.append(attempt)
         try:
-            if exchange.request.counts_tokens and upstream.count_tokens is not CountTokens.PASS:
-                # Nothing is asked of the upstream, so nothing is learnt of it; without a key it is passed over.
-                await credential_for(exchange.request, upstream)
+            credential = await credential_for(request, upstream)
+            if request.counts_tokens and upstream.count_tokens is not CountTokens.PASS:
                 return _estimate(exchange, upstream)
-            with upstream.breaker.admission(last_resort=last):
-                return await self._ask(exchange, attempt, target)
+            return await self._admitted(exchange, attempt, target, credential, last)
         except AttemptFailed as failed:
             if failed.failure.kind in NOT_ASKED:
                 exchange.attempts.pop()
@@ -119,18 +121,50 @@ class Attempts:
         finally:
             attempt.ended = time.monotonic()
 
-    async def _ask(self, exchange: Exchange, attempt: Attempt, target: Target) -> Reply:
+    async def _admitted(
+        self, exchange: Exchange, attempt: Attempt, target: Target, credential: Credential | None, last: bool
+    ) -> Reply:
+        """The reply, where the breakers let the request through and a place is free."""
+        upstream, caller = target.upstream, Caller.of(credential, attempt.model)
+        # A count of tokens has limits of its own, and a file says nothing of a model: only messages teach a breaker.
+        learns = exchange.request.is_messages
+        upstream.breaker.check(caller, last_resort=last, probe=learns)  # who will not pass need not queue
+        release = await upstream.slots.take()
+        reply: Reply | None = None
+        try:
+            if learns:
+                with upstream.breaker.admission(caller, last_resort=last):
+                    reply = await self._ask(exchange, attempt, target, credential, caller)
+                if reply.body is not None:
+                    upstream.breaker.ended_well(caller)
+            else:
+                reply = await self._ask(exchange, attempt, target, credential, None)
+            reply.hold(release)
+        except AttemptFailed as failed:
+            if not learns:
+                upstream.breaker.refused(failed.failure, caller)
+            raise
+        finally:
+            if reply is None:
+                release()
+        return reply
+
+    async def _ask(
+        self, exchange: Exchange, attempt: Attempt, target: Target, credential: Credential | None, caller: Caller | None
+    ) -> Reply:
+        """The call itself. What becomes of the answer is told to the upstream's breakers, where there is a caller."""
         request, upstream = exchange.request, target.upstream
-        credential = await credential_for(exchange.request, upstream)
         attempt.credential = credential.source if credential else ""
         sent = outbound(request, target, credential, self._access_header)
+        noted = self._noting(exchange, attempt, upstream, caller)
         answer: Answer | None = None
         reply: Reply | None = None
         try:
-            async with asyncio.timeout(upstream.transport.header_timeout):
+            async with asyncio.timeout(upstream.transport.header_timeout) as wait:
                 answer = await self._transport.send(sent, upstream.transport, upstream.name)
                 attempt.status = answer.status
-                attempt.quota = read_quota(answer.headers) if upstream.native else None
+                if upstream.native and (quota := read_quota(answer.headers)) is not None:
+                    self._note_quota(exchange, attempt, quota, credential)
                 spoilt = answer.status == 401 and credential is not None and credential.ours
                 if request.members is None and not spoilt:
                     # Not a request for a model's answer: whatever comes back is passed on as it comes.
@@ -140,12 +174,14 @@ class Attempts:
                         None,
                         UsageReader(),
                         answer,
+                        on_break=noted,
                     )
                 elif answer.status >= 300:
                     raise AttemptFailed(await _refusal(answer, exchange, upstream))
                 else:
                     withheld = credential.secret if credential is not None and not upstream.native else ""
-                    reply = await commit(answer, upstream.dialect, request, _noting(attempt, upstream), withheld)
+                    demotion = Demotion(_beginning(attempt, wait)) if upstream.demotes(request) else None
+                    reply = await commit(answer, upstream.dialect, request, noted, withheld, demotion)
             return reply
         except TimeoutError:
             seconds = upstream.transport.header_timeout
@@ -154,10 +190,36 @@ class Attempts:
             )
             raise AttemptFailed(failure) from None
         except AttemptFailed as failed:
-            raise AttemptFailed(await settled(failed.failure, credential, upstream, request)) from None
+            failure = await settled(failed.failure, credential, upstream, request)
+            if attempt.usage is not None:
+                failure = replace(failure, may_retry=False)  # it had begun, so it is billed
+            raise AttemptFailed(failure) from None
         finally:
             if reply is None and answer is not None:
                 answer.close()
+
+    def _noting(
+        self, exchange: Exchange, attempt: Attempt, upstream: Upstream, caller: Caller | None
+    ) -> Callable[[Failure | None], None]:
+        """What is done when an answer that streams has ended: whole (None), or broken after its first byte."""
+
+        def note(failure: Failure | None) -> None:
+            attempt.ended = time.monotonic()
+            if failure is not None:
+                attempt.failure = replace(failure, upstream=upstream.name)
+                if caller is not None:
+                    upstream.breaker.failed(failure)
+                self._observer.attempt_failed(exchange, attempt)
+            elif caller is not None:
+                upstream.breaker.ended_well(caller)
+
+        return note
+
+    def _note_quota(self, exchange: Exchange, attempt: Attempt, quota: Quota, credential: Credential | None) -> None:
+        """Now, and not when the answer has ended: so the newest that was told is the newest that came."""
+        if not repeats_secret(quota.words, credential, exchange.request):
+            attempt.quota = quota
+            self._observer.quota_read(exchange, attempt)
 
 
 class _Stop(tenacity.stop.stop_base):
@@ -180,17 +242,18 @@ def _is_worth_another(error: BaseException) -> bool:
     return isinstance(error, AttemptFailed) and error.failure.again
 
 
-def _noting(attempt: Attempt, upstream: Upstream) -> Callable[[Failure | None], None]:
-    """What is done when an answer has ended: whole (None), or broken after its first byte."""
+def _admits(target: Target, request: ClientRequest) -> bool:
+    return target.upstream.admits(request.headers, target.model or request.model)
 
-    def note(failure: Failure | None) -> None:
-        if failure is None:
-            upstream.breaker.ended_well()
-            return
-        attempt.failure = replace(failure, upstream=upstream.name)
-        upstream.breaker.failed(failure)
 
-    return note
+def _beginning(attempt: Attempt, wait: asyncio.Timeout) -> Callable[[Usage], None]:
+    """What is done when a message that is put together here begins: from here on only silence is limited."""
+
+    def begin(usage: Usage) -> None:
+        wait.reschedule(None)
+        attempt.usage = usage
+
+    return begin
 
 
 async def _refusal(answer: Answer, exchange: Exchange, upstream: Upstream) -> Failure:

@@ -17,6 +17,7 @@ from claude_proxy.failures import (
 from claude_proxy.forwarding.attempt import NOT_ASKED, Attempts
 from claude_proxy.forwarding.reply import Reply
 from claude_proxy.upstreams.route import Decision, RouteTable, Target
+from claude_proxy.wire.messages import ClientRequest
 
 
 class Forwarder:
@@ -57,6 +58,8 @@ class Forwarder:
             if reply is not None:
                 exchange.usage = reply.usage.usage
                 reply.close()
+            elif exchange.end is End.CLIENT_GONE:
+                _keep_what_was_metered(exchange)
             self._observer.closed(exchange)
 
     async def _first_good(self, exchange: Exchange) -> Reply:
@@ -67,7 +70,7 @@ class Forwarder:
             decision = routes.decide(exchange.request)
         exchange.route = decision.route
         failures: list[Failure] = []
-        for target, last in _in_order(decision.targets):
+        for target, last in _in_order(decision.targets, exchange.request):
             try:
                 reply = await attempts.until_good(exchange, target, last=last)
             except AttemptFailed as failed:
@@ -80,10 +83,18 @@ class Forwarder:
         raise ForwardingError(_told(failures))
 
 
-def _in_order(targets: Sequence[Target]) -> list[tuple[Target, bool]]:
+def _keep_what_was_metered(exchange: Exchange) -> None:
+    """Of a message that was being put together when the client left; a failed attempt's was told with it."""
+    last = exchange.attempts[-1] if exchange.attempts else None
+    if last is not None and last.failure is None and last.usage is not None:
+        exchange.usage = last.usage
+        exchange.upstream = last.upstream
+
+
+def _in_order(targets: Sequence[Target], request: ClientRequest) -> list[tuple[Target, bool]]:
     """The targets, each with whether it is the last one that would be let through."""
-    open_after = [any(later.upstream.breaker.admits for later in targets[i + 1 :]) for i in range(len(targets))]
-    return [(target, not more) for target, more in zip(targets, open_after, strict=True)]
+    admits = [target.upstream.admits(request.headers, target.model or request.model) for target in targets[1:]]
+    return [(target, not any(admits[index:])) for index, target in enumerate(targets)]
 
 
 def _told(failures: Sequence[Failure]) -> Failure:

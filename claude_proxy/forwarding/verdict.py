@@ -1,5 +1,6 @@
 """What the credential decides of an attempt: which one is used, whose refusal it was, what its words may say."""
 
+import re
 from dataclasses import replace
 
 from claude_proxy.credentials.credential import (
@@ -15,12 +16,27 @@ from claude_proxy.logline import REDACTED, SHORTEST_SECRET
 from claude_proxy.upstreams.upstream import Upstream
 from claude_proxy.wire.headers import canonical
 from claude_proxy.wire.messages import ClientRequest
+from claude_proxy.wire.query import hidden_values
+
+# Headers of a gateway between us and the API, which the user has the client send.
+_SECRET_NAME = re.compile(r"auth|key|token|secret|password|credential")
 
 _LONGEST_MESSAGE = 1000  # characters of a peer's words in our log, /health and errors; what it said goes on whole
 
 
 async def credential_for(request: ClientRequest, upstream: Upstream) -> Credential | None:
-    """What this upstream is called with; None where the client brought nothing and relies on nothing of ours."""
+    """What this upstream is called with; None where the client brought nothing and relies on nothing of ours.
+
+    One that was refused stays refused until its store holds another: the store is asked for that.
+    """
+    credential = await _obtained(request, upstream)
+    if credential is None or not credential.ours or not upstream.breaker.is_dead(credential):
+        return credential
+    replaced = await upstream.supply.replaces(credential) is not None
+    return await _obtained(request, upstream) if replaced else credential
+
+
+async def _obtained(request: ClientRequest, upstream: Upstream) -> Credential | None:
     try:
         credential = await upstream.supply.obtain(request)
     except SubscriptionGuarded as refused:
@@ -62,18 +78,12 @@ async def settled(
     failure: Failure, credential: Credential | None, upstream: Upstream, request: ClientRequest
 ) -> Failure:
     """The failure with what only the credential decides: whose refusal it is, and no secret in its words."""
-    if failure.kind is FailureKind.AUTH:
+    if failure.kind in {FailureKind.AUTH, FailureKind.FORBIDDEN}:
         failure = await _whose(failure, credential, upstream)
-    secrets = {secret for _, secret in client_secrets(request.headers)}
-    for key, value in request.headers:
-        if canonical(key) == "cookie":
-            secrets.update((value, *(part.partition("=")[2].strip() for part in value.split(";"))))
-    if credential is not None:
-        secrets.add(credential.secret)
     message, said = failure.message, failure.said
     if failure.kind is FailureKind.MALFORMED and said is None and not message.startswith(upstream.name):
         message = f"{upstream.name}: {message}"
-    for secret in sorted((secret for secret in secrets if len(secret) >= SHORTEST_SECRET), key=len, reverse=True):
+    for secret in sorted(_secrets(credential, request), key=len, reverse=True):
         message = message.replace(secret, REDACTED)
     if said is not None and credential is not None and credential.ours:
         # What the client brought it may read again; what is ours it may not.
@@ -83,14 +93,35 @@ async def settled(
     return replace(failure, message=message[:_LONGEST_MESSAGE], said=said, upstream=upstream.name)
 
 
+def repeats_secret(words: str, credential: Credential | None, request: ClientRequest) -> bool:
+    """Whether an upstream repeats what it was called with, in words that would be shown to others."""
+    lowered = words.lower()  # names of headers are compared, and kept, in lower case
+    return any(secret.lower() in lowered for secret in _secrets(credential, request))
+
+
+def _secrets(credential: Credential | None, request: ClientRequest) -> set[str]:
+    """All that this request was sent with, by the client or by us, and that is long enough to be told from a word."""
+    secrets = {secret for _, secret in client_secrets(request.headers)} | hidden_values(request.query)
+    for key, value in request.headers:
+        name = canonical(key)
+        if name == "cookie":
+            secrets.update((value, *(part.partition("=")[2].strip() for part in value.split(";"))))
+        elif _SECRET_NAME.search(name):
+            secrets.update((value, value.rpartition(" ")[2]))
+    if credential is not None:
+        secrets.add(credential.secret)
+    return {secret for secret in secrets if len(secret) >= SHORTEST_SECRET}
+
+
 async def _whose(failure: Failure, credential: Credential | None, upstream: Upstream) -> Failure:
     """A refused credential: the client's own, a stale one of ours, or a dead one of ours."""
     if credential is None or not credential.ours:
         return replace(failure, kind=FailureKind.CLIENT_AUTH)
-    refused = failure.client_status == 401 or failure.error_type == "authentication_error"
-    if refused and await upstream.supply.replaces(credential) is not None:
+    if failure.kind is FailureKind.FORBIDDEN:
+        return failure
+    if await upstream.supply.replaces(credential) is not None:
         failure = replace(failure, kind=FailureKind.STALE_TOKEN, may_retry=True)
-    if upstream.native and refused:
+    if upstream.native:
         message = (
             f"{upstream.name} refused the credential from {credential.source}: {failure.message}. {_remedy(credential)}"
         )

@@ -1,1 +1,1 @@
-"""Those who watch and never change: log and metrics."""
+"""Those who watch and never change: log, metrics, and what is left of the plan."""

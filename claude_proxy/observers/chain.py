@@ -19,6 +19,9 @@ class ObserverChain:
     def skipped(self, exchange: Exchange, upstream: str, failure: Failure) -> None:
         self._tell(lambda observer: observer.skipped(exchange, upstream, failure))
 
+    def quota_read(self, exchange: Exchange, attempt: Attempt) -> None:
+        self._tell(lambda observer: observer.quota_read(exchange, attempt))
+
     def attempt_failed(self, exchange: Exchange, attempt: Attempt) -> None:
         self._tell(lambda observer: observer.attempt_failed(exchange, attempt))
 

@@ -4,7 +4,9 @@ Labels are bounded: upstreams and routes come from the configuration, and a mode
 know is counted as `other`.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections import Counter as Counted
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import NamedTuple
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric
@@ -13,6 +15,9 @@ from prometheus_client.registry import Collector
 from claude_proxy import __version__
 from claude_proxy.exchange import Attempt, Exchange
 from claude_proxy.failures import Failure
+from claude_proxy.observers.quota import Reading
+from claude_proxy.wire.quota import Window
+from claude_proxy.wire.usage import Usage
 
 _SECONDS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60, 120, 300, 600)
 _TOKEN_KINDS = {
@@ -21,6 +26,7 @@ _TOKEN_KINDS = {
     "cache_read": "cache_read_input_tokens",
     "cache_write": "cache_creation_input_tokens",
 }
+_STATUSES = ("allowed", "allowed_warning", "rejected")
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -79,13 +85,17 @@ class Metrics:
     def skipped(self, exchange: Exchange, upstream: str, failure: Failure) -> None:
         self._skips.labels(upstream, failure.kind.value).inc()
 
+    def quota_read(self, exchange: Exchange, attempt: Attempt) -> None:
+        """Nothing to count: `QuotaCollector` looks the newest up at each scrape."""
+
     def attempt_failed(self, exchange: Exchange, attempt: Attempt) -> None:
         if attempt.failure is not None:
             self._errors.labels(attempt.upstream, attempt.failure.kind.value).inc()
+        if attempt.usage is not None:
+            self._count_tokens(attempt.upstream, self._model(exchange), attempt.usage)
 
     def closed(self, exchange: Exchange) -> None:
-        name = exchange.request.model
-        model = name if name and self._known_model(name) else ("other" if name else "none")
+        model = self._model(exchange)
         upstream = exchange.upstream or "none"
         status_class = f"{exchange.status // 100}xx" if exchange.status else "none"
         self._requests.labels(upstream, model, status_class, str(exchange.end)).inc()
@@ -93,29 +103,46 @@ class Metrics:
             self._duration.labels(upstream).observe(exchange.ended - exchange.started)
         if exchange.first_byte is not None:
             self._first_byte.labels(upstream).observe(exchange.first_byte - exchange.started)
-        for kind, field in _TOKEN_KINDS.items():
-            if amount := getattr(exchange.usage, field):
-                self._tokens.labels(upstream, model, kind).inc(amount)
+        self._count_tokens(upstream, model, exchange.usage)
         first = exchange.attempts[0].upstream if exchange.attempts else upstream
         if exchange.upstream and first != exchange.upstream:
             self._failovers.labels(first, exchange.upstream).inc()
+
+    def _model(self, exchange: Exchange) -> str:
+        name = exchange.request.model
+        return name if name and self._known_model(name) else ("other" if name else "none")
+
+    def _count_tokens(self, upstream: str, model: str, usage: Usage) -> None:
+        for kind, field in _TOKEN_KINDS.items():
+            if amount := getattr(usage, field):
+                self._tokens.labels(upstream, model, kind).inc(amount)
 
     def render(self) -> bytes:
         """The text that a scrape gets."""
         return generate_latest(self.registry)
 
 
+class UpstreamState(NamedTuple):
+    """What a scrape shows of one upstream: its breaker's state, why each part of it is open (whose affair, which
+    kind of failure), and how many requests it is answering and are waiting for it."""
+
+    circuit: str
+    open_for: Sequence[tuple[str, str]]
+    in_use: int
+    waiting: int
+
+
 class StateCollector(Collector):
-    """What is not counted but looked up at each scrape: what is in flight, breakers, reads of credentials."""
+    """What is not counted but looked up at each scrape: what is in flight, upstreams, reads of credentials."""
 
     def __init__(
         self,
         in_flight: Callable[[], int],
-        breakers: Callable[[], Mapping[str, str]],
+        upstreams: Callable[[], Mapping[str, UpstreamState]],
         reads: Callable[[], Mapping[tuple[str, str], int]],
     ) -> None:
         self._in_flight = in_flight
-        self._breakers = breakers
+        self._upstreams = upstreams
         self._reads = reads
 
     def collect(self) -> Iterable[Metric]:
@@ -123,13 +150,30 @@ class StateCollector(Collector):
         yield GaugeMetricFamily("claude_proxy_requests_in_flight", "Requests being answered now.", self._in_flight())
         states = GaugeMetricFamily(
             "claude_proxy_circuit_state",
-            "1 for the state in which an upstream's breaker is.",
+            "1 for the state in which an upstream's breaker is, the gravest where there are several.",
             labels=("upstream", "state"),
         )
-        for upstream, current in self._breakers().items():
+        reasons = GaugeMetricFamily(
+            "claude_proxy_circuit_reason",
+            "How many breakers of an upstream are not closed, by whose affair it is and the kind of failure.",
+            labels=("upstream", "of", "kind"),
+        )
+        in_use = GaugeMetricFamily(
+            "claude_proxy_upstream_requests_in_flight", "Requests an upstream is answering now.", labels=("upstream",)
+        )
+        waiting = GaugeMetricFamily(
+            "claude_proxy_upstream_queue_length",
+            "Requests that wait until an upstream has a free place.",
+            labels=("upstream",),
+        )
+        for upstream, current in self._upstreams().items():
             for state in ("closed", "half_open", "open"):
-                states.add_metric((upstream, state), float(state == current))
-        yield states
+                states.add_metric((upstream, state), float(state == current.circuit))
+            for (of, kind), number in Counted(current.open_for).items():
+                reasons.add_metric((upstream, of, kind), number)
+            in_use.add_metric((upstream,), current.in_use)
+            waiting.add_metric((upstream,), current.waiting)
+        yield from (states, reasons, in_use, waiting)
         reads = CounterMetricFamily(
             "claude_proxy_credential_reads",
             "Reads of a place that may hold a credential.",
@@ -138,3 +182,57 @@ class StateCollector(Collector):
         for (credential, source), count in self._reads().items():
             reads.add_metric((credential, source), count)
         yield reads
+
+
+class QuotaCollector(Collector):
+    """What is left of the plan by the newest reading of each upstream, looked up at each scrape.
+
+    `window` is `all` for the plan as a whole, `overage` for what is paid beyond it, else a window's own name, of
+    which `QuotaWatch` keeps a bounded number; a status that is not known here is `other`.
+    """
+
+    def __init__(self, readings: Callable[[], Mapping[str, Reading]]) -> None:
+        self._readings = readings
+
+    def collect(self) -> Iterable[Metric]:
+        used = GaugeMetricFamily(
+            "claude_proxy_ratelimit_utilization_ratio",
+            "How much of a window of the plan is used, 1 being all of it.",
+            labels=("upstream", "window"),
+        )
+        resets = GaugeMetricFamily(
+            "claude_proxy_ratelimit_reset_timestamp_seconds",
+            "When a window of the plan begins anew, as Unix time.",
+            labels=("upstream", "window"),
+        )
+        states = GaugeMetricFamily(
+            "claude_proxy_ratelimit_status",
+            "1 for the status in which a window of the plan is.",
+            labels=("upstream", "window", "status"),
+        )
+        read = GaugeMetricFamily(
+            "claude_proxy_ratelimit_read_timestamp_seconds",
+            "When the plan's windows were last read from an answer, as Unix time.",
+            labels=("upstream",),
+        )
+        for upstream, reading in self._readings().items():
+            read.add_metric((upstream,), reading.at)
+            for name, window in _windows(reading):
+                if window.utilization is not None:
+                    used.add_metric((upstream, name), window.utilization)
+                if window.reset is not None:
+                    resets.add_metric((upstream, name), window.reset)
+                if window.status is not None:
+                    current = window.status if window.status in _STATUSES else "other"
+                    for status in (*_STATUSES, "other"):
+                        states.add_metric((upstream, name, status), float(status == current))
+        yield from (used, resets, states, read)
+
+
+def _windows(reading: Reading) -> Iterable[tuple[str, Window]]:
+    quota = reading.quota
+    yield "all", Window(quota.status, None, quota.reset)
+    for name, (window, _) in reading.windows.items():
+        yield name, window
+    if quota.overage is not None:
+        yield "overage", quota.overage.window

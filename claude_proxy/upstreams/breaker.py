@@ -1,15 +1,21 @@
-"""The circuit breaker of one upstream: closed, open, half-open.
+"""One circuit breaker: closed, open, half-open.
 
 Closed: everything passes; `failures` counted ones in a row open it. Open: nothing passes until the cooldown has
 passed; each opening in a row doubles the cooldown, up to `max_cooldown`. A failure that says how long (a spent
-quota window, `retry-after`) opens it for just that long. Then half-open: one probe passes; its success closes
-the breaker, its failure opens it again. A probe that ends in neither (its client left) frees its place: an
-admission is a `with` block, so that no end goes unnoticed.
+quota window, `retry-after`) opens it for just that long, a transient rate limit for one plain cooldown, and a
+refused credential for good: another credential has another breaker (`breakers.py`). Then half-open: one probe
+passes; its success closes the breaker, its failure opens it again. A probe that ends in neither (its client left)
+frees its place: an admission is a `with` block, so that no end goes unnoticed.
+
+What a probe closed is on probation: until an answer has come whole, the next counted failure opens it again.
 
 A last resort passes even when it is open: where a route has no other target, the upstream's own words (which
-window is spent, until when) serve the client better than a refusal of ours.
+window is spent, until when) serve the client better than a refusal of ours. Not with a refused credential, whose
+refusal we know.
 """
 
+import logging
+import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,6 +23,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from claude_proxy.failures import AttemptFailed, BreakerEffect, Failure, FailureKind
+from claude_proxy.logline import say
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,26 +44,31 @@ class BreakerState(StrEnum):
 
 
 class CircuitBreaker:
-    """Says whether an upstream may be asked, and learns from each answer."""
+    """Says whether requests may pass, and learns from what becomes of them."""
 
     def __init__(
         self,
-        upstream: str,
+        name: str,
         settings: BreakerSettings,
         *,
+        concerns: Callable[[Failure], bool] = lambda _: True,
         monotonic: Callable[[], float] = time.monotonic,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self._upstream = upstream
+        self._name = name
         self._settings = settings
+        self._concerns = concerns
         self._monotonic = monotonic
         self._clock = clock
-        self._counted = 0
+        self.counted = 0
+        """How many failures in a row were counted."""
         self._openings = 0
         self._open_until: float | None = None
         self._probing = False
         self.reason = ""
         """Why it is open, in words; "" while it is closed."""
+        self.cause: FailureKind | None = None
+        """Which kind of failure opened it; None while it is closed."""
 
     @property
     def state(self) -> BreakerState:
@@ -64,29 +78,39 @@ class CircuitBreaker:
 
     @property
     def retry_in(self) -> float:
-        """Seconds until a probe may pass; 0 when one may pass now."""
+        """Seconds until a probe may pass; 0 when one may pass now, infinite where time alone changes nothing."""
         return 0.0 if self._open_until is None else max(0.0, self._open_until - self._monotonic())
 
     @property
-    def admits(self) -> bool:
-        """Whether a request would be let through now."""
+    def dead(self) -> bool:
+        """Whether it is open for good."""
+        return self._open_until == math.inf
+
+    @property
+    def untouched(self) -> bool:
+        """Whether it knows of nothing: a new one would decide alike."""
+        return self._open_until is None and self.counted == 0
+
+    def admits(self, *, probe: bool = True) -> bool:
+        """Whether a request would be let through now; one that cannot be a `probe` only while it is closed."""
         state = self.state
-        return state is BreakerState.CLOSED or (state is BreakerState.HALF_OPEN and not self._probing)
+        return state is BreakerState.CLOSED or (probe and state is BreakerState.HALF_OPEN and not self._probing)
+
+    def check(self, *, last_resort: bool = False, probe: bool = True) -> None:
+        """Raises AttemptFailed where a request would not pass now: UNAVAILABLE, or NO_CREDENTIAL for a dead one."""
+        if self.admits(probe=probe) or (last_resort and not self.dead):
+            return
+        if self.dead:
+            raise AttemptFailed(Failure(FailureKind.NO_CREDENTIAL, self.reason, self._name))
+        wait = self.retry_in
+        message = f"{self._name} is left alone for {wait:.0f} s more: {self.reason}"
+        raise AttemptFailed(Failure(FailureKind.UNAVAILABLE, message, self._name, retry_after=wait))
 
     @contextmanager
     def admission(self, *, last_resort: bool = False) -> Iterator[None]:
-        """One request's passage. Raises AttemptFailed (UNAVAILABLE) where it may not pass."""
+        """One request's passage, from which it learns. Raises AttemptFailed where it may not pass, as `check`."""
+        self.check(last_resort=last_resort)
         probe = self.state is not BreakerState.CLOSED
-        if not self.admits and not last_resort:
-            wait = self.retry_in
-            raise AttemptFailed(
-                Failure(
-                    FailureKind.UNAVAILABLE,
-                    f"{self._upstream} is left alone for {wait:.0f} s more: {self.reason}",
-                    self._upstream,
-                    retry_after=wait,
-                )
-            )
         mine = probe and not self._probing
         if mine:
             self._probing = True
@@ -97,52 +121,74 @@ class CircuitBreaker:
             raise
         else:
             if probe:
-                self.reset()
+                self._close(counted=self._settings.failures - 1)
         finally:
             if mine:
                 self._probing = False
 
     def failed(self, failure: Failure, *, late: bool = True) -> None:
-        """Takes note of a failure; most are no fault of the upstream's and change nothing.
+        """Takes note of a failure, where it concerns this breaker; most are no fault of the upstream's at all.
 
         `late`: of a request that was let through while the breaker was closed. Where it is open by now, one
         outage was counted already; only a longer time that such a failure names still counts.
         """
+        if not self._concerns(failure):
+            return
         effect = failure.handling.breaker
         if late and self._open_until is not None:
-            if effect is BreakerEffect.OPEN:
-                self._open_until = max(self._open_until, self._monotonic() + self._named(failure))
+            if effect is BreakerEffect.OPEN and self._named(failure) > self.retry_in:
+                self._open(self._named(failure), failure)
         elif effect is BreakerEffect.COUNT:
-            self._counted += 1
-            if self._counted >= self._settings.failures or self._open_until is not None:
-                self._open(self._doubled(), f"{self._counted} failures in a row, the last: {failure.message}")
+            self.counted += 1
+            if self.counted >= self._settings.failures or self._open_until is not None:
+                self._openings += 1
+                self._open(self._doubled(), failure)
         elif effect is BreakerEffect.OPEN:
-            self._open(self._named(failure), failure.message)
+            self._openings += 1
+            self._open(self._named(failure), failure)
 
     def ended_well(self) -> None:
         """An answer has come whole: failures are in a row no more. That one began well is not enough."""
         if self._open_until is None:
-            self._counted = 0
+            self.counted = 0
+            self._openings = 0
 
     def _named(self, failure: Failure) -> float:
         """Seconds for which the failure itself asks."""
+        if failure.kind is FailureKind.AUTH:
+            return math.inf
         if failure.spent_until is not None:
             return max(0.0, failure.spent_until - self._clock())
         if failure.retry_after is not None:
             return min(failure.retry_after, self._settings.max_cooldown)
+        if failure.is_moments_limit:
+            return self._settings.cooldown  # however often it is met in a row
         return self._doubled()
 
     def _doubled(self) -> float:
-        return min(self._settings.cooldown * 2.0 ** min(self._openings, 20), self._settings.max_cooldown)
+        return min(self._settings.cooldown * 2.0 ** min(self._openings - 1, 20), self._settings.max_cooldown)
 
-    def _open(self, seconds: float, reason: str) -> None:
-        self._openings += 1
+    def _open(self, seconds: float, failure: Failure) -> None:
         self._open_until = max(self._open_until or 0.0, self._monotonic() + seconds)
-        self.reason = reason
+        self.reason = failure.message
+        if self.dead:
+            self.reason += "; it is not used again until another is in its place"
+        elif self.counted > 1:
+            self.reason = f"{self.counted} failures in a row, the last: {failure.message}"
+        self.cause = failure.kind
+        say(
+            _log,
+            logging.WARNING,
+            "breaker_open",
+            upstream=self._name,
+            kind=failure.kind.value,
+            for_s=round(self.retry_in) if math.isfinite(self.retry_in) else "until_replaced",
+            reason=self.reason,
+        )
 
-    def reset(self) -> None:
-        """Closes it: a probe succeeded, or its reason has gone."""
-        self._counted = 0
-        self._openings = 0
+    def _close(self, counted: int) -> None:
+        self.counted = counted
         self._open_until = None
         self.reason = ""
+        self.cause = None
+        say(_log, logging.INFO, "breaker_closed", upstream=self._name)

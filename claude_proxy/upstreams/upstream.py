@@ -4,9 +4,13 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from claude_proxy.credentials.credential import Credential, CredentialSupply, Scheme
+from claude_proxy.credentials.pass_through import brought
 from claude_proxy.dialects.dialect import Dialect
-from claude_proxy.upstreams.breaker import CircuitBreaker
+from claude_proxy.upstreams.breakers import Breakers, Caller
+from claude_proxy.upstreams.slots import Slots
 from claude_proxy.upstreams.transport import TransportSettings
+from claude_proxy.wire.headers import Headers
+from claude_proxy.wire.messages import ClientRequest
 
 
 class CountTokens(StrEnum):
@@ -29,7 +33,8 @@ class Upstream:
     dialect: Dialect
     credential: str
     supply: CredentialSupply
-    breaker: CircuitBreaker
+    breaker: Breakers
+    slots: Slots
     transport: TransportSettings
     count_tokens: CountTokens
     pass_through: bool
@@ -43,6 +48,17 @@ class Upstream:
     def native(self) -> bool:
         """Whether it is Anthropic's own API: bytes pass unchanged, server tools work, tokens are counted."""
         return self.dialect.native
+
+    def admits(self, headers: Headers, model: str) -> bool:
+        """Whether the breakers would let a request with these headers through, as far as can be told of its
+        credential without reading one."""
+        found = brought(headers, self.sentinels) if self.pass_through else None
+        caller = Caller(self.breaker.ours, True, model) if found is None else Caller(hash(found[1]), False, model)
+        return self.breaker.admits(caller)
+
+    def demotes(self, request: ClientRequest) -> bool:
+        """Whether this request for a whole message is sent as one for a stream, and the message put together here."""
+        return self.transport.demote_nonstreaming and self.native and request.is_messages and not request.stream
 
     def dressed(self, credential: Credential) -> Credential:
         """A credential in the header in which this upstream takes it; the client's own stays as it came."""

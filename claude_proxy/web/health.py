@@ -1,14 +1,18 @@
 """`/health`, `/livez` and `/metrics`: how the daemon is, without a secret."""
 
+import math
 import os
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from aiohttp import web
 
 from claude_proxy import __version__
+from claude_proxy.credentials.credential import SupplyState
 from claude_proxy.forwarding.forwarder import Forwarder
+from claude_proxy.upstreams.breakers import Part
 from claude_proxy.upstreams.upstream import Upstream
 from claude_proxy.web.drain import Drain
 from claude_proxy.web.errors import SERVER
@@ -17,11 +21,19 @@ from claude_proxy.web.errors import SERVER
 class Health:
     """Answers from memory: asking how the daemon is never asks an upstream, a disk or a keychain."""
 
-    def __init__(self, drain: Drain, forwarder: Forwarder, metrics: Callable[[], bytes], metrics_type: str) -> None:
+    def __init__(
+        self,
+        drain: Drain,
+        forwarder: Forwarder,
+        metrics: Callable[[], bytes],
+        metrics_type: str,
+        quota: Callable[[], Mapping[str, Any]] = dict,
+    ) -> None:
         self._drain = drain
         self._forwarder = forwarder
         self._metrics = metrics
         self._metrics_type = metrics_type
+        self._quota = quota
         self._started = time.monotonic()
 
     async def health(self, _: web.BaseRequest) -> web.Response:
@@ -35,6 +47,7 @@ class Health:
             "in_flight": self._drain.in_flight,
             "upstreams": {name: _upstream(upstream) for name, upstream in upstreams.items()},
             "credentials": _credentials(upstreams),
+            "quota": self._quota(),
         }
         return answer_json(body, 503 if self._drain.draining else 200)
 
@@ -54,13 +67,40 @@ def _upstream(upstream: Upstream) -> dict[str, Any]:
         "breaker": {
             "state": str(breaker.state),
             "reason": breaker.reason or None,
-            "retry_in_seconds": round(breaker.retry_in, 1) or None,
+            "retry_in_seconds": _seconds(breaker.retry_in),
+            "parts": [_part(part) for part in breaker.parts()],
+        },
+        "slots": {
+            "in_use": upstream.slots.in_use,
+            "waiting": upstream.slots.waiting,
+            "limit": upstream.slots.limit or None,
         },
     }
 
 
+def _part(part: Part) -> dict[str, Any]:
+    return {
+        "of": str(part.of),
+        "model": part.model,
+        "state": str(part.breaker.state),
+        "reason": part.breaker.reason or None,
+        "retry_in_seconds": _seconds(part.breaker.retry_in),
+    }
+
+
+def _seconds(left: float) -> float | None:
+    """Null where there is nothing to wait for, and where waiting changes nothing."""
+    return round(left, 1) or None if math.isfinite(left) else None
+
+
 def _credentials(upstreams: Mapping[str, Upstream]) -> dict[str, Any]:
-    states = {upstream.credential: upstream.supply.state() for upstream in upstreams.values()}
+    states: dict[str, SupplyState] = {}
+    for upstream in upstreams.values():
+        state = upstream.supply.state()
+        if refusal := upstream.breaker.refusal:
+            state = replace(state, state="refused", detail=refusal)
+        if states.setdefault(upstream.credential, state).state != "refused":
+            states[upstream.credential] = state
     sources = {upstream.credential: upstream.sources for upstream in upstreams.values()}
     return {
         name: {

@@ -13,9 +13,13 @@ from claude_proxy.commands.standing import (
     login_kind,
     refreshed_by,
 )
-from claude_proxy.health_report import BreakerReport, HealthReport, UpstreamReport
+from claude_proxy.health_report import BreakerReport, HealthReport, PartReport, UpstreamReport
 
-OPEN = BreakerStanding("minimax", "open", "5 failures in a row", 18.0)
+OPEN = BreakerStanding("minimax", "api", None, "open", "5 failures in a row", 18.0)
+
+
+TIRED = PartReport("api", None, "half_open", "tired", 0.0)
+SPENT = PartReport("model", "M", "open", "spent", 60.0)
 
 
 def login(state: str = "present", **more: Any) -> LoginStanding:
@@ -85,8 +89,11 @@ def test_a_daemon_that_does_not_leaves_it_to_claude_code(refresh: object) -> Non
 
 def test_only_breakers_that_are_not_closed_are_told() -> None:
     upstreams = {
-        "claude": UpstreamReport("claude", BreakerReport("closed", None, None)),
-        "minimax": UpstreamReport("minimax", BreakerReport("half_open", "tired", 0.0)),
+        "claude": UpstreamReport("claude", BreakerReport("closed", ())),
+        "minimax": UpstreamReport("minimax", BreakerReport("open", (TIRED, SPENT))),
     }
     report = HealthReport("healthy", "1", 1, 1.0, 0, upstreams, {}, {})
-    assert breakers_of(report) == [BreakerStanding("minimax", "half_open", "tired", 0.0)]
+    assert breakers_of(report) == [
+        BreakerStanding("minimax", "api", None, "half_open", "tired", 0.0),
+        BreakerStanding("minimax", "model", "M", "open", "spent", 60.0),
+    ]

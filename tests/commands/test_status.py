@@ -15,7 +15,8 @@ from tests.commands.invoking import as_json, configured, run, run_beside
 from tests.in_process import LOGIN, InProcess, in_process
 from tests.memory_keyring import MemoryKeyring
 from tests.paths.logins import write_login_file
-from tests.stand_in import StandIn, fails, replies
+from tests.paths.quota_headers import WARNING, headers
+from tests.stand_in import StandIn, fails, replies, says
 
 TOKEN = "sk-ant-oat01-FAKE-stored-login"
 REFRESH = "sk-ant-ort01-FAKE-refresh"
@@ -111,7 +112,7 @@ async def test_an_open_breaker_is_told_with_its_reason_and_degrades(home: Path) 
     (breaker,) = as_json(result)["breakers"]
     assert (breaker["upstream"], breaker["state"], breaker["reason"]) == ("claude", "open", "slow down")
     assert result.exit_code == words.exit_code == 1
-    assert "Breaker   claude is open: slow down; next try in" in words.stdout
+    assert "Breaker   claude is open for claude-sonnet-4-5: slow down; next try in" in words.stdout
 
 
 async def test_a_draining_daemon_is_degraded(home: Path) -> None:
@@ -124,7 +125,7 @@ async def test_a_draining_daemon_is_degraded(home: Path) -> None:
 
 def health(**more: Any) -> bytes:
     """What a daemon of another version might say."""
-    upstream = {"base_url": "x", "credential": "claude", "breaker": {"state": "closed"}}
+    upstream = {"base_url": "x", "credential": "claude", "breaker": {"state": "closed", "parts": []}}
     credential = {"state": "present", "source": "keychain", "detail": None, "expires_at": None}
     body = {"status": "healthy", "version": "0.0.1", "upstreams": {"claude": upstream}, **more}
     return json.dumps({"credentials": {"claude": credential}, **body}).encode()
@@ -149,6 +150,37 @@ async def test_quota_is_shown_as_the_daemon_tells_it(home: Path, no_keyring: Non
     assert as_json(result)["quota"] == quota
     words = await heard(home, health(quota=quota))
     assert "Quota     claude: 5h 42 % · allowed · read 12 s ago" in words.stdout
+
+
+async def test_what_is_left_of_the_plan_is_told_as_the_daemon_read_it_from_an_answer(home: Path) -> None:
+    async with (
+        StandIn(says("hello", headers(WARNING))) as upstream,
+        in_process(home, {"upstreams": {"claude": {"base_url": upstream.url}}}) as daemon,
+    ):
+        await ask(f"{daemon.url}/v1/messages", claude_body(), LOGIN)
+        file = beside(daemon, home)
+        result = await run_beside("status", "--json", "--config", file)
+        words = await run_beside("status", "--config", file)
+    quota = as_json(result)["quota"]["claude"]
+    assert (quota["status"], quota["windows"]["5h"]["utilization"]) == ("allowed_warning", 0.92)
+    (line,) = [line for line in words.stdout.splitlines() if line.startswith("Quota")]
+    assert "claude: 5h 92 % (allowed_warning, resets 2100-01-01" in line
+    assert "· 7d 12 % (resets 2100-01-01" in line
+    assert "overage rejected, org_level_disabled · allowed_warning · read " in line
+    assert result.exit_code == words.exit_code == 0
+
+
+async def test_a_login_that_was_refused_for_good_is_told_by_the_exit_code(home: Path) -> None:
+    claudes_home(home)
+    disabled = fails(400, "invalid_request_error", "This organization has been disabled.")
+    async with StandIn(disabled) as upstream:
+        config = {"upstreams": {"claude": {"base_url": upstream.url}}, "credentials": {"claude": STORED}}
+        async with in_process(home, config) as daemon:
+            await ask(f"{daemon.url}/v1/messages", claude_body(), claude_headers())
+            result = await run_beside("status", "--config", beside(daemon, home))
+    assert result.exit_code == 4
+    assert "Login     Claude Code's own from file: refused" in result.stdout
+    assert "has been disabled" in result.stdout
 
 
 async def test_a_daemon_that_has_logins_renewed_says_so(home: Path, no_keyring: None) -> None:

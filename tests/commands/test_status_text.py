@@ -114,17 +114,18 @@ def test_quota_names_each_window_its_use_its_reset_and_the_age_of_the_reading() 
                 "7d": {"status": "allowed_warning", "utilization": 0.81, "resets_at": None},
                 "7d_oi": None,
             },
-            "overage": {"status": "rejected", "disabled_reason": "out_of_credits", "reset": None},
+            "overage": {"status": "rejected", "disabled_reason": "out_of_credits", "in_use": True, "resets_at": 1},
+            "other": {"new-field": "7"},
             "age_seconds": 12.3,
         }
     }
     assert lines(quota=quota)[1] == (
         f"Quota     claude: 5h 42 % (resets {later:%a %H:%M}) · 7d 81 % (allowed_warning) · 7d_oi · "
-        "overage status rejected, disabled_reason out_of_credits · allowed_warning · read 12 s ago"
+        "overage rejected, out_of_credits, in use · new-field 7 · allowed_warning · read 12 s ago"
     )
 
 
-@pytest.mark.parametrize("quota", [{}, {"windows": 5, "overage": 7, "age_seconds": "x", "status": None}])
+@pytest.mark.parametrize("quota", [{}, {"windows": 5, "overage": 7, "other": 1, "age_seconds": "x", "status": None}])
 def test_a_quota_of_which_less_is_told_is_no_crash(quota: dict[str, Any]) -> None:
     assert lines(quota={"claude": quota})[1] == "Quota     claude: status unknown"
 
@@ -137,10 +138,17 @@ def test_that_no_quota_is_known_is_told_only_where_there_is_a_plan_and_a_daemon(
 
 
 def test_a_breaker_says_its_reason_and_when_it_is_tried_again() -> None:
-    breakers = [BreakerStanding("minimax", "open", "5 times 529", 18.4), BreakerStanding("x", "half_open", None, None)]
+    breakers = [
+        BreakerStanding("minimax", "api", None, "open", "5 times 529", 18.4),
+        BreakerStanding("x", "credential", None, "half_open", None, None),
+        BreakerStanding("x", "model", "claude-opus-4-8", "open", "slow down", None),
+        BreakerStanding("x", "something new", None, "open", "why", None),
+    ]
     assert lines(breakers=breakers)[1:] == [
         "Breaker   minimax is open: 5 times 529; next try in 18 s",
-        "Breaker   x is half-open: no reason is known",
+        "Breaker   x is half-open for a credential: no reason is known",
+        "Breaker   x is open for claude-opus-4-8: slow down",
+        "Breaker   x is open for a something new: why",
     ]
 
 
@@ -190,7 +198,7 @@ def test_a_probe_that_was_refused_says_when_to_ask_again() -> None:
 
 
 def test_nothing_that_comes_from_elsewhere_steers_the_terminal() -> None:
-    breakers = [BreakerStanding("minimax", "open", "\x1b[31mred\x07\r\nDaemon    up", None)]
+    breakers = [BreakerStanding("minimax", "api", None, "open", "\x1b[31mred\x07\r\nDaemon    up", None)]
     assert lines(breakers=breakers)[1] == "Breaker   minimax is open: ?[31mred???Daemon    up"
 
 

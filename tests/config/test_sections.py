@@ -152,6 +152,31 @@ def test_an_upstream_is_read(tmp_path: Path) -> None:
     assert (times.connect_timeout, times.header_timeout, times.stream_idle_timeout) == (1.0, 2.0, 3.0)
 
 
+def test_whether_whole_messages_are_asked_for_as_streams_is_said_for_all_or_for_one(tmp_path: Path) -> None:
+    other = "upstreams: { other: { base_url: 'http://127.0.0.1:9', dialect: anthropic%s } }\n"
+    for text, expected in {
+        other % "": (False, False),
+        other % ", demote_nonstreaming: true": (False, True),
+        "transport: { demote_nonstreaming: true }\n" + other % "": (True, True),
+        "transport: { demote_nonstreaming: true }\n" + other % ", demote_nonstreaming: false": (True, False),
+    }.items():
+        upstreams = loaded(tmp_path, text).upstreams
+        found = tuple(upstreams[name].transport.demote_nonstreaming for name in ("claude", "other"))
+        assert found == expected, text
+    (told,) = faults(tmp_path, "transport: { demote_nonstreaming: 1 }\n")
+    assert told == "config.yaml:1:35 transport.demote_nonstreaming: expected true or false, found 1"
+
+
+def test_of_another_provider_no_stream_is_asked_in_place_of_a_message(tmp_path: Path) -> None:
+    (told,) = faults(tmp_path, "upstreams: { minimax: { demote_nonstreaming: true } }\n")
+    assert told == (
+        "config.yaml:1:46 upstreams.minimax.demote_nonstreaming: works with the dialect anthropic alone; "
+        "leave it out here"
+    )
+    for_all = loaded(tmp_path, "transport: { demote_nonstreaming: true }\n")
+    assert for_all.upstreams["minimax"].transport.demote_nonstreaming  # whom it does not concern
+
+
 def test_an_upstream_needs_no_credential(tmp_path: Path) -> None:
     settings = loaded(
         tmp_path, "upstreams: { local: { base_url: 'http://127.0.0.1:9' }, claude: { credential: null } }\n"

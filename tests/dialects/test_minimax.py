@@ -32,7 +32,7 @@ NUMBERS: list[tuple[int, str, FailureKind, int]] = [
     (2013, "invalid params, context window exceeds limit", FailureKind.CONTEXT_WINDOW, 400),
     (2049, "invalid api key", FailureKind.AUTH, 403),
     (2056, "usage limit of the plan", FailureKind.RATE_LIMIT, 429),
-    (2061, "not in your plan", FailureKind.AUTH, 403),
+    (2061, "not in your plan", FailureKind.FORBIDDEN, 403),
 ]
 TYPES = {400: "invalid_request_error", 402: "billing_error", 403: "permission_error", 429: "rate_limit_error"}
 

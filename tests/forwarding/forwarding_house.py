@@ -16,10 +16,11 @@ from claude_proxy.exchange import Attempt, Exchange
 from claude_proxy.failures import Failure, FailureKind, ProxyError
 from claude_proxy.forwarding.attempt import Attempts
 from claude_proxy.forwarding.forwarder import Forwarder
-from claude_proxy.upstreams.breaker import CircuitBreaker
+from claude_proxy.upstreams.breakers import Breakers
 from claude_proxy.upstreams.transport import Transport, open_session
 from claude_proxy.wire.headers import Headers, first
 from claude_proxy.wire.messages import ClientRequest
+from claude_proxy.wire.quota import Quota
 from tests.stand_in import StandIn
 
 CLIENT_KEY = "sk-ant-api03-FAKE-of-the-client"
@@ -49,9 +50,14 @@ class Watcher:
         self.skips: list[tuple[str, FailureKind]] = []
         self.failed: list[tuple[str, FailureKind]] = []
         self.closes: list[Exchange] = []
+        self.quotas: list[tuple[str, Quota | None]] = []
 
     def skipped(self, exchange: Exchange, upstream: str, failure: Failure) -> None:
         self.skips.append((upstream, failure.kind))
+
+    def quota_read(self, exchange: Exchange, attempt: Attempt) -> None:
+        assert attempt.ended is None
+        self.quotas.append((attempt.upstream, attempt.quota))
 
     def attempt_failed(self, exchange: Exchange, attempt: Attempt) -> None:
         assert attempt.failure is not None
@@ -118,7 +124,7 @@ class House:
             told.failure = error.failure
         return told
 
-    def breaker(self, upstream: str) -> CircuitBreaker:
+    def breaker(self, upstream: str) -> Breakers:
         return self.forwarder.routes.upstreams[upstream].breaker
 
 

@@ -8,8 +8,9 @@ import pytest
 
 from claude_proxy.failures import FailureKind
 from claude_proxy.upstreams.breaker import BreakerState
+from claude_proxy.wire.quota import Quota
 from tests.client_requests import count_request, message_request, other_request
-from tests.forwarding.forwarding_house import BRINGS_KEY, QUICK, forwarding, to
+from tests.forwarding.forwarding_house import BRINGS_KEY, CLIENT_KEY, QUICK, forwarding, to
 from tests.stand_in import (
     Answer,
     Received,
@@ -254,8 +255,40 @@ async def test_the_quota_is_read_from_anthropic_alone(tmp_path: Path) -> None:
         async with forwarding(tmp_path, {"claude": claude, "minimax": minimax}, routes=routes) as house:
             native = await house.ask(ASKS)
             strange = await house.ask(message_request(BRINGS_KEY, model="claude-haiku-4-5"))
-    assert native.exchange.attempts[0].quota is not None
+            assert house.watcher.quotas == [("claude", Quota("allowed"))]
+    assert native.exchange.attempts[0].quota == Quota("allowed")
     assert strange.exchange.attempts[0].quota is None
+
+
+async def test_a_quota_is_told_of_every_answer_that_states_one_before_what_becomes_of_it(tmp_path: Path) -> None:
+    stated = ("anthropic-ratelimit-unified-status", "allowed")
+    answers = [
+        fails(429, "rate_limit_error", "limit", SPENT),
+        fails(400, "invalid_request_error", "no", [stated]),
+        fails(401, "authentication_error", "no", [stated]),
+        replies(200, b"<html>", [("Content-Type", "text/html"), stated]),
+        replies(302, b"", [("Location", "/"), stated]),
+        replies(404, b"{}", [JSON]),
+    ]
+    async with StandIn() as claude, forwarding(tmp_path, {"claude": claude}) as house:
+        for answer in answers:
+            claude.then(answer)
+            await house.ask(ASKS)
+        told = [quota.status if quota else None for _, quota in house.watcher.quotas]
+    assert told == ["rejected", "allowed", "allowed", "allowed", "allowed"]
+
+
+@pytest.mark.parametrize("place", ["value", "name"])
+async def test_a_quota_that_repeats_a_secret_is_none(tmp_path: Path, place: str) -> None:
+    """It would be shown to whoever may ask how the daemon is."""
+    prefix = "anthropic-ratelimit-unified-"
+    note = (prefix + "note", f"for {CLIENT_KEY}") if place == "value" else (prefix + CLIENT_KEY, "x")
+    answer = replies(200, message_json(), [JSON, (prefix + "status", "allowed"), note])
+    async with StandIn(answer) as claude, forwarding(tmp_path, {"claude": claude}) as house:
+        told = await house.ask(ASKS)
+        assert house.watcher.quotas == []
+    assert told.exchange.attempts[0].quota is None
+    assert note in told.headers, "the client brought it and may read it again"
 
 
 async def test_a_stream_is_told_as_it_came(tmp_path: Path) -> None:

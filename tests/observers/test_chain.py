@@ -19,6 +19,9 @@ class Remembering:
     def skipped(self, exchange: Exchange, upstream: str, failure: Failure) -> None:
         self.told += [exchange, upstream, failure]
 
+    def quota_read(self, exchange: Exchange, attempt: Attempt) -> None:
+        self.told += ["quota", exchange, attempt]
+
     def attempt_failed(self, exchange: Exchange, attempt: Attempt) -> None:
         self.told += [exchange, attempt]
 
@@ -32,6 +35,9 @@ class Faulty:
     def skipped(self, exchange: Exchange, upstream: str, failure: Failure) -> None:
         raise KeyError(upstream)
 
+    def quota_read(self, exchange: Exchange, attempt: Attempt) -> None:
+        raise KeyError(attempt.upstream)
+
     def attempt_failed(self, exchange: Exchange, attempt: Attempt) -> None:
         raise KeyError(attempt.upstream)
 
@@ -44,9 +50,10 @@ def test_every_observer_is_told_everything() -> None:
     chain = ObserverChain([first, second])
     one, tried = exchange(), attempt(failure=REFUSED)
     chain.skipped(one, "minimax", REFUSED)
+    chain.quota_read(one, tried)
     chain.attempt_failed(one, tried)
     chain.closed(one)
-    assert first.told == second.told == [one, "minimax", REFUSED, one, tried, one]
+    assert first.told == second.told == [one, "minimax", REFUSED, "quota", one, tried, one, tried, one]
 
 
 def test_a_fault_of_one_observer_is_logged_and_the_others_are_told(caplog: pytest.LogCaptureFixture) -> None:
@@ -55,10 +62,11 @@ def test_a_fault_of_one_observer_is_logged_and_the_others_are_told(caplog: pytes
     one = exchange()
     with caplog.at_level(logging.ERROR):
         chain.skipped(one, "minimax", REFUSED)
+        chain.quota_read(one, attempt())
         chain.attempt_failed(one, attempt(failure=REFUSED))
         chain.closed(one)
-    assert len(before.told) == len(after.told) == 6
-    assert [record.getMessage() for record in caplog.records] == ["observer_failed"] * 3
+    assert len(before.told) == len(after.told) == 9
+    assert [record.getMessage() for record in caplog.records] == ["observer_failed"] * 4
     assert {record.levelno for record in caplog.records} == {logging.ERROR}
 
 

@@ -7,8 +7,10 @@ from prometheus_client.parser import text_string_to_metric_families
 from claude_proxy import __version__
 from claude_proxy.exchange import End
 from claude_proxy.failures import Failure, FailureKind
-from claude_proxy.observers.metrics import CONTENT_TYPE, Metrics, StateCollector
+from claude_proxy.observers.metrics import CONTENT_TYPE, Metrics, QuotaCollector, StateCollector, UpstreamState
+from claude_proxy.observers.quota import Reading
 from claude_proxy.wire.messages import ClientRequest
+from claude_proxy.wire.quota import Overage, Quota, Window
 from claude_proxy.wire.usage import Usage
 from tests.client_requests import message_request, other_request
 from tests.observers.closed_exchanges import REFUSED, attempt, exchange
@@ -54,6 +56,17 @@ def test_a_closed_exchange_is_counted_timed_and_its_tokens_added(metrics: Metric
     assert value(samples, "time_to_first_byte_seconds_sum", upstream="claude") == 0.5
     for kind, tokens in {"input": 10, "output": 7, "cache_write": 3, "cache_read": 5}.items():
         assert value(samples, "tokens_total", **model, type=kind) == 2 * tokens
+
+
+def test_tokens_of_an_attempt_that_began_and_failed_are_counted_where_they_were_spent(metrics: Metrics) -> None:
+    failed = attempt("gateway", failure=REFUSED)
+    failed.usage = Usage(10, 3)
+    metrics.attempt_failed(exchange(), failed)
+    samples = scraped(metrics)
+    model = {"upstream": "gateway", "model": "claude-sonnet-4-5"}
+    assert value(samples, "tokens_total", **model, type="input") == 10
+    assert value(samples, "tokens_total", **model, type="output") == 3
+    assert value(samples, "tokens_total", **model, type="cache_read") is None
 
 
 def test_what_did_not_happen_is_not_counted(metrics: Metrics) -> None:
@@ -142,23 +155,65 @@ def test_two_houses_do_not_share_their_metrics() -> None:
 
 
 def test_states_are_looked_up_at_each_scrape(metrics: Metrics) -> None:
-    in_flight, breakers, reads = [3], {"claude": "closed"}, {("claude", "keychain"): 2}
-    metrics.registry.register(StateCollector(lambda: in_flight[0], lambda: breakers, lambda: reads))
+    upstreams = {"claude": UpstreamState("closed", [], 2, 1)}
+    in_flight, reads = [3], {("claude", "keychain"): 2}
+    metrics.registry.register(StateCollector(lambda: in_flight[0], lambda: upstreams, lambda: reads))
     samples = scraped(metrics)
     assert value(samples, "build_info", version=__version__) == 1
     assert value(samples, "requests_in_flight") == 3
     assert value(samples, "credential_reads_total", credential="claude", source="keychain") == 2
     states = {state: value(samples, "circuit_state", upstream="claude", state=state) for state in STATES}
     assert states == {"closed": 1, "half_open": 0, "open": 0}
-    in_flight[0], breakers["claude"] = 0, "open"
+    assert value(samples, "upstream_requests_in_flight", upstream="claude") == 2
+    assert value(samples, "upstream_queue_length", upstream="claude") == 1
+    in_flight[0] = 0
+    upstreams["claude"] = UpstreamState(
+        "open", [("api", "connect"), ("model", "rate_limit"), ("model", "rate_limit")], 0, 0
+    )
     samples = scraped(metrics)
+    assert value(samples, "circuit_reason", upstream="claude", of="api", kind="connect") == 1
+    assert value(samples, "circuit_reason", upstream="claude", of="model", kind="rate_limit") == 2
     assert value(samples, "requests_in_flight") == 0
     states = {state: value(samples, "circuit_state", upstream="claude", state=state) for state in STATES}
     assert states == {"closed": 0, "half_open": 0, "open": 1}
 
 
+def reading(quota: Quota, *names: str) -> Reading:
+    return Reading(quota, 1_800_000_000.0, 0.0, {name: (quota.windows[name], 1.0) for name in names})
+
+
+def test_what_is_left_of_the_plan_is_looked_up_at_each_scrape(metrics: Metrics) -> None:
+    windows = {"5h": Window("rejected", 1.02, 1_800_000_500.0), "7d": Window("allowed_warning", 0.8), "7d_oi": Window()}
+    quota = Quota("rejected", 1_800_000_500.0, windows=windows, overage=Overage(Window("allowed", 0.25, 9.0)))
+    readings = {"claude": reading(quota, *windows)}
+    metrics.registry.register(QuotaCollector(lambda: readings))
+    samples = scraped(metrics)
+
+    def values(name: str, **labels: str) -> dict[str, float | None]:
+        every = ("all", "5h", "7d", "7d_oi", "overage")
+        found = {w: value(samples, f"ratelimit_{name}", upstream="claude", window=w, **labels) for w in every}
+        return {name: number for name, number in found.items() if number is not None}
+
+    assert values("utilization_ratio") == {"5h": 1.02, "7d": 0.8, "overage": 0.25}
+    assert values("reset_timestamp_seconds") == {"all": 1_800_000_500.0, "5h": 1_800_000_500.0, "overage": 9.0}
+    assert values("status", status="rejected") == {"all": 1, "5h": 1, "7d": 0, "overage": 0}
+    assert values("status", status="allowed_warning") == {"all": 0, "5h": 0, "7d": 1, "overage": 0}
+    assert values("status", status="allowed") == {"all": 0, "5h": 0, "7d": 0, "overage": 1}
+    assert value(samples, "ratelimit_read_timestamp_seconds", upstream="claude") == 1_800_000_000.0
+    readings.clear()
+    assert scraped(metrics) == {}
+
+
+def test_a_status_that_is_not_known_makes_no_label(metrics: Metrics) -> None:
+    readings = {"claude": reading(Quota("a status of tomorrow"))}
+    metrics.registry.register(QuotaCollector(lambda: readings))
+    states = {dict(labels).get("status"): number for (_, labels), number in scraped(metrics).items()}
+    assert states == {None: 1_800_000_000.0, "allowed": 0, "allowed_warning": 0, "rejected": 0, "other": 1}
+
+
 def test_every_name_begins_with_the_proxys_own_and_is_explained(metrics: Metrics) -> None:
     metrics.registry.register(StateCollector(lambda: 0, dict, dict))
+    metrics.registry.register(QuotaCollector(dict))
     for family in metrics.registry.collect():
         assert family.name.startswith("claude_proxy_")
         assert family.documentation.endswith(".")

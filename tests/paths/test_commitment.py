@@ -1,144 +1,18 @@
-"""Before its first good event an upstream may fail in any way: the client gets another's answer, or one error."""
+"""Before its first good event an upstream may fail in any way: the client gets another's answer, or one error.
+
+The faults one by one stand in the matrix (`test_fault_matrix.py`); here is what they do not show.
+"""
 
 import asyncio
-import contextlib
-from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from tests.claude_request import claude_body
 from tests.closed_port import refusing_url
-from tests.in_process import LOGIN, InProcess, in_process, turns_of_the_loop
-from tests.paths.faults import ALWAYS, JSON, STREAMED, Fault
-from tests.raw_client import Answer as RawAnswer
-from tests.raw_client import RawConnection, connected, request
-from tests.stand_in import Answer, Received, StandIn, Wire, error_body, fails, replies, says, streams, text_stream
-
-EVENTS = text_stream("from the second")
-MESSAGE = b'{"type": "message" ,"content":[{"type":"text","text":"from the second"}]}\n'
-
-CASES = [(name, stream) for name in ALWAYS for stream in (False, True)] + [(name, True) for name in STREAMED]
-IDS = [f"{name}-{'stream' if stream else 'whole'}" for name, stream in CASES]
-FAULTS = {**ALWAYS, **STREAMED}
-
-
-@dataclass
-class TwoUpstreams:
-    """A daemon over two upstreams, the second of which is asked where the first fails."""
-
-    daemon: InProcess
-    first: StandIn
-    second: StandIn
-    before_the_second: list[bytes] = field(default_factory=list)
-
-    async def ask(self, *, stream: bool, **fields: Any) -> RawAnswer:
-        """The one answer that the client gets; also notes what it had when the second upstream was asked."""
-        body = claude_body(stream=stream, **fields)
-        headers = [*LOGIN.items(), JSON, ("Connection", "close")]
-        sent = request("POST", "/v1/messages", host=f"127.0.0.1:{self.daemon.port}", headers=headers, body=body)
-        async with connected(self.daemon.port) as connection:
-            self.second.answer = self._watching(connection, self.second.answer)
-            await connection.send(sent)
-            outcome = await connection.end()
-        assert outcome.closed
-        assert not outcome.rest, outcome.rest
-        (answer,) = outcome.answers
-        return answer
-
-    def _watching(self, client: RawConnection, answer: Answer) -> Answer:
-        async def answer_and_note(received: Received, wire: Wire) -> None:
-            await turns_of_the_loop(20)  # whatever was sent to the client has been read by then
-            self.before_the_second.append(bytes(client.raw))
-            await answer(received, wire)
-
-        return answer_and_note
-
-
-async def answers(received: Received, wire: Wire) -> None:
-    """The second upstream's answer, the same bytes each time."""
-    if received.json()["stream"]:
-        await streams(EVENTS, [("request-id", "req_second")])(received, wire)
-    else:
-        await wire.reply(200, MESSAGE, [JSON, ("request-id", "req_second")])
-
-
-@contextlib.asynccontextmanager
-async def upstreams(
-    home: Path,
-    first: Answer,
-    second: Answer = answers,
-    *,
-    alone: bool = False,
-    at: str | None = None,
-    settings: Mapping[str, Any] | None = None,
-    **config: Any,
-) -> AsyncIterator[TwoUpstreams]:
-    """`alone` leaves the second out of the route; `at` is the first elsewhere, `settings` are its own."""
-    async with StandIn(first) as one, StandIn(second) as two:
-        whole = {
-            "upstreams": {
-                "first": {
-                    "base_url": at or one.url,
-                    "dialect": "anthropic",
-                    "credential": "claude",
-                    **(settings or {}),
-                },
-                "second": {"base_url": two.url, "dialect": "anthropic", "credential": "claude"},
-            },
-            "routes": [{"to": [{"upstream": "first"}] if alone else [{"upstream": "first"}, {"upstream": "second"}]}],
-            "retry": {"first_wait": "1ms", "max_wait": "1ms", "max_elapsed": "10s", "max_retries": 2},
-            **config,
-        }
-        async with in_process(home, whole) as daemon:
-            yield TwoUpstreams(daemon, one, two)
-
-
-def patience(fault: Fault) -> dict[str, str]:
-    """A short time limit only where it is what the test waits for."""
-    return {"header_timeout": "300ms"} if fault.silent else {}
-
-
-def assert_answer_of_the_second(answer: RawAnswer, *, stream: bool) -> None:
-    assert answer.status == 200
-    assert answer.body == (b"".join(EVENTS) if stream else MESSAGE)
-    assert answer.header("request-id") == "req_second"
-    assert answer.header("x-claude-proxy-upstream") == "second"
-
-
-@pytest.mark.parametrize(("name", "stream"), CASES, ids=IDS)
-async def test_the_second_upstream_answers_where_the_first_fails(name: str, stream: bool, tmp_path: Path) -> None:
-    fault = FAULTS[name]
-    async with upstreams(tmp_path, fault.answer, settings=patience(fault)) as house:
-        answer = await house.ask(stream=stream)
-        tried = len(house.first.received)
-        assert house.before_the_second == [b""]
-    assert_answer_of_the_second(answer, stream=stream)
-    assert [received.json()["stream"] for received in house.second.received] == [stream]
-    assert tried == (2 if fault.again else 1)
-    assert answer.header("x-claude-proxy-attempts") == str(tried + 1)
-
-
-@pytest.mark.parametrize(("name", "stream"), CASES, ids=IDS)
-async def test_the_client_is_told_where_the_only_upstream_fails(name: str, stream: bool, tmp_path: Path) -> None:
-    fault = FAULTS[name]
-    async with upstreams(tmp_path, fault.answer, alone=True, settings=patience(fault)) as house:
-        answer = await house.ask(stream=stream)
-        tried = len(house.first.received)
-        assert house.second.received == []
-    if fault.said is not None:
-        assert (answer.status, answer.body) == (fault.status, fault.said)
-    else:
-        assert answer.status in ({fault.status} if fault.status else {502, 504})
-        error = answer.json()
-        assert error["type"] == "error"
-        assert error["error"]["type"] == ("timeout_error" if answer.status == 504 else "api_error")
-        assert "first" in error["error"]["message"]
-        assert answer.header("x-claude-proxy-error")
-    assert tried == (3 if fault.again else 1)
-    assert answer.header("x-claude-proxy-attempts") == str(tried)
+from tests.in_process import turns_of_the_loop
+from tests.paths.faults import ALWAYS, JSON
+from tests.paths.two_upstreams import EVENTS, MESSAGE, answers, assert_answer_of_the_second, upstreams
+from tests.stand_in import Received, StandIn, Wire, error_body, fails, replies, says, streams
 
 
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])

@@ -1,21 +1,24 @@
-"""The circuit breaker: its whole cycle with clocks that stand still, and any sequence of events against a model."""
+"""The circuit breaker: its whole cycle, with clocks that stand still."""
 
 import asyncio
-from contextlib import ExitStack
+import logging
+import math
 
 import pytest
-from hypothesis import settings as hypothesis_settings
-from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from claude_proxy.failures import HANDLING, BreakerEffect, FailureKind
-from claude_proxy.upstreams.breaker import BreakerState, CircuitBreaker
-from tests.upstreams.watched_breaker import COOLDOWN, FAILURES, MAX_COOLDOWN, Watched, end, failure
-
-COUNTED = sorted((kind for kind in FailureKind if HANDLING[kind].breaker is BreakerEffect.COUNT), key=str)
-IGNORED = sorted((kind for kind in FailureKind if HANDLING[kind].breaker is BreakerEffect.IGNORE), key=str)
-OPENING = sorted((kind for kind in FailureKind if HANDLING[kind].breaker is BreakerEffect.OPEN), key=str)
-
+from claude_proxy.failures import AttemptFailed, Failure, FailureKind
+from claude_proxy.upstreams.breaker import BreakerState
+from tests.upstreams.watched_breaker import (
+    COOLDOWN,
+    COUNTED,
+    FAILURES,
+    IGNORED,
+    MAX_COOLDOWN,
+    OPENING,
+    Watched,
+    end,
+    failure,
+)
 
 # --- the cycle -------------------------------------------------------------------------------------------
 
@@ -23,7 +26,7 @@ OPENING = sorted((kind for kind in FailureKind if HANDLING[kind].breaker is Brea
 def test_it_begins_closed_and_lets_everything_through() -> None:
     watched = Watched()
     assert watched.state() is BreakerState.CLOSED
-    assert watched.breaker.admits
+    assert watched.breaker.admits()
     assert (watched.breaker.retry_in, watched.breaker.reason) == (0.0, "")
     for _ in range(20):
         watched.succeeds()
@@ -83,7 +86,7 @@ def test_while_it_is_open_nothing_passes_and_the_refusal_says_for_how_long() -> 
     watched.open()
     watched.monotonic.advance(COOLDOWN - 1)
     refused = watched.refuses()
-    assert not watched.breaker.admits
+    assert not watched.breaker.admits()
     assert refused.retry_after == 1.0
     assert refused.upstream == "claude"
     assert "connect happened" in refused.message
@@ -103,7 +106,7 @@ def test_after_the_cooldown_one_probe_passes_and_its_success_closes_it() -> None
     watched.monotonic.advance(COOLDOWN)
     assert watched.state() is BreakerState.HALF_OPEN
     probe = watched.begin()
-    assert not watched.breaker.admits
+    assert not watched.breaker.admits()
     watched.refuses()
     end(probe)
     assert watched.state() is BreakerState.CLOSED
@@ -136,7 +139,7 @@ def test_it_stays_within_its_bound_after_any_number_of_openings() -> None:
     watched = Watched()
     for _ in range(1100):
         watched.monotonic.advance(MAX_COOLDOWN)
-        watched.fails(failure(OPENING[0]), last_resort=True)
+        watched.fails(failure(FailureKind.FORBIDDEN), last_resort=True)
     assert watched.breaker.retry_in == MAX_COOLDOWN
 
 
@@ -184,8 +187,37 @@ def test_some_failures_open_it_at_once(kind: FailureKind) -> None:
     watched = Watched()
     watched.fails(failure(kind))
     assert watched.state() is BreakerState.OPEN
-    assert watched.breaker.retry_in == COOLDOWN
-    assert watched.breaker.reason == f"{kind.value} happened"
+    assert watched.breaker.retry_in == (math.inf if kind is FailureKind.AUTH else COOLDOWN)
+    assert watched.breaker.reason.startswith(f"{kind.value} happened")
+    assert watched.breaker.cause is kind
+
+
+def test_a_refused_credential_opens_it_for_good_and_for_a_last_resort_as_well() -> None:
+    watched = Watched()
+    watched.fails(failure(FailureKind.AUTH))
+    watched.monotonic.advance(1e9)
+    assert watched.breaker.dead
+    for last_resort in (False, True):
+        with pytest.raises(AttemptFailed) as refused, watched.breaker.admission(last_resort=last_resort):
+            raise AssertionError("it was let through")
+        assert refused.value.failure.kind is FailureKind.NO_CREDENTIAL
+        assert refused.value.failure.message.startswith("auth happened; it is not used again until")
+
+
+def test_a_moments_limit_is_not_doubled_however_often_it_is_met() -> None:
+    watched = Watched()
+    for _ in range(5):
+        watched.fails(failure(FailureKind.RATE_LIMIT))
+        assert watched.breaker.retry_in == COOLDOWN
+        watched.monotonic.advance(COOLDOWN)
+
+
+def test_a_limit_that_is_no_429_is_asked_after_less_and_less_often() -> None:
+    watched = Watched()
+    for expected in (COOLDOWN, 2 * COOLDOWN, 4 * COOLDOWN):
+        watched.fails(Failure(FailureKind.RATE_LIMIT, "insufficient balance", status=402))
+        assert watched.breaker.retry_in == expected
+        watched.monotonic.advance(expected)
 
 
 def test_a_spent_window_opens_it_until_the_window_resets_however_long_that_is() -> None:
@@ -207,12 +239,51 @@ def test_retry_after_opens_it_for_just_that_long_within_the_bound(asked: float, 
     assert watched.breaker.retry_in == taken
 
 
-def test_resetting_closes_it() -> None:
+def test_what_a_probe_closed_is_on_probation_until_an_answer_has_come_whole() -> None:
     watched = Watched()
     watched.open()
-    watched.breaker.reset()
+    watched.monotonic.advance(COOLDOWN)
+    watched.answers()
     assert (watched.state(), watched.breaker.retry_in, watched.breaker.reason) == (BreakerState.CLOSED, 0.0, "")
+    watched.breaker.failed(failure(FailureKind.BROKEN_STREAM))
+    assert watched.breaker.retry_in == 2 * COOLDOWN
+    watched.monotonic.advance(2 * COOLDOWN)
     watched.succeeds()
+    assert watched.breaker.untouched
+    watched.fails()
+    assert watched.state() is BreakerState.CLOSED
+
+
+def test_what_cannot_probe_passes_only_while_it_is_closed() -> None:
+    watched = Watched()
+    watched.breaker.check(probe=False)
+    watched.open()
+    watched.monotonic.advance(COOLDOWN)
+    watched.breaker.check()
+    with pytest.raises(AttemptFailed):
+        watched.breaker.check(probe=False)
+    watched.breaker.check(probe=False, last_resort=True)
+    assert watched.state() is BreakerState.HALF_OPEN
+
+
+def test_a_failure_that_does_not_concern_it_changes_nothing() -> None:
+    watched = Watched(concerns=lambda cause: cause.kind is not FailureKind.CONNECT)
+    for _ in range(FAILURES):
+        watched.fails(failure(FailureKind.CONNECT))
+    assert watched.breaker.untouched
+
+
+def test_its_openings_and_closings_are_logged(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "claude_proxy")
+    watched = Watched()
+    watched.open()
+    watched.monotonic.advance(COOLDOWN)
+    watched.succeeds()
+    watched.fails(failure(FailureKind.AUTH))
+    fields = [(record.getMessage(), getattr(record, "fields", {})) for record in caplog.records]
+    assert [message for message, _ in fields] == ["breaker_open", "breaker_closed", "breaker_open"]
+    assert (fields[0][1]["kind"], fields[0][1]["for_s"]) == ("connect", COOLDOWN)
+    assert fields[2][1]["for_s"] == "until_replaced"
 
 
 # --- the last resort -------------------------------------------------------------------------------------
@@ -238,7 +309,7 @@ def test_a_last_resort_passes_beside_a_probe_and_leaves_the_probe_its_place() ->
     watched.monotonic.advance(COOLDOWN)
     probe = watched.begin()
     end(watched.begin(last_resort=True), failure(FailureKind.INVALID_REQUEST))
-    assert not watched.breaker.admits, "the probe is still under way"
+    assert not watched.breaker.admits(), "the probe is still under way"
     end(probe)
     assert watched.state() is BreakerState.CLOSED
 
@@ -286,112 +357,3 @@ def test_a_success_of_a_request_admitted_before_it_opened_does_not_close_it() ->
     watched.fails(failure(FailureKind.RATE_LIMIT, spent_until=watched.clock() + 5 * 3600))
     end(under_way)
     assert watched.breaker.retry_in == 5 * 3600
-
-
-# --- any sequence ----------------------------------------------------------------------------------------
-
-
-class BreakerMachine(RuleBasedStateMachine):
-    """Requests begin, end in every way and overlap, while time goes on."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.watched = Watched()
-        self.under_way: list[tuple[ExitStack, bool, bool]] = []
-        """Each with whether it is the probe, and whether it came in while the breaker was closed."""
-
-    @property
-    def breaker(self) -> CircuitBreaker:
-        return self.watched.breaker
-
-    @property
-    def probes(self) -> int:
-        return sum(probe for _, probe, _ in self.under_way)
-
-    @rule(last_resort=st.booleans())
-    def begin(self, last_resort: bool) -> None:
-        state, admits, probes = self.breaker.state, self.breaker.admits, self.probes
-        if not admits and not last_resort:
-            assert self.watched.refuses().retry_after == self.breaker.retry_in
-            return
-        closed = state is BreakerState.CLOSED
-        self.under_way.append((self.watched.begin(last_resort=last_resort), not closed and probes == 0, closed))
-
-    def _take(self, number: int) -> tuple[ExitStack, bool, bool]:
-        return self.under_way.pop(number % len(self.under_way))
-
-    @precondition(lambda self: self.under_way)
-    @rule(number=st.integers(0, 9))
-    def succeed(self, number: int) -> None:
-        one, _, came_in_closed = self._take(number)
-        before = self.breaker.state
-        end(one)
-        if not came_in_closed or before is BreakerState.CLOSED:
-            assert self.breaker.state is BreakerState.CLOSED
-        else:
-            assert self.breaker.state is before
-
-    @precondition(lambda self: self.under_way)
-    @rule(number=st.integers(0, 9), kind=st.sampled_from(COUNTED))
-    def fail(self, number: int, kind: FailureKind) -> None:
-        one, _, came_in_closed = self._take(number)
-        before, wait = self.breaker.state, self.breaker.retry_in
-        end(one, failure(kind))
-        if before is BreakerState.CLOSED:
-            return
-        if came_in_closed:
-            assert self.breaker.retry_in == wait
-        else:
-            assert self.breaker.state is BreakerState.OPEN
-            assert self.breaker.retry_in >= wait
-
-    @precondition(lambda self: self.under_way)
-    @rule(number=st.integers(0, 9), seconds=st.integers(0, 1000))
-    def meet_a_limit(self, number: int, seconds: int) -> None:
-        one, _, _ = self._take(number)
-        end(one, failure(FailureKind.RATE_LIMIT, retry_after=seconds))
-        assert self.breaker.state is not BreakerState.CLOSED
-
-    @precondition(lambda self: self.under_way)
-    @rule(number=st.integers(0, 9), kind=st.sampled_from(IGNORED))
-    def end_without_a_verdict(self, number: int, kind: FailureKind) -> None:
-        one, _, _ = self._take(number)
-        before = self.breaker.state
-        end(one, failure(kind))
-        assert self.breaker.state is before
-
-    @precondition(lambda self: self.under_way)
-    @rule(number=st.integers(0, 9))
-    def client_leaves(self, number: int) -> None:
-        one, _, _ = self._take(number)
-        before = self.breaker.state
-        with pytest.raises(asyncio.CancelledError), one:
-            raise asyncio.CancelledError
-        assert self.breaker.state is before
-
-    @rule(seconds=st.integers(0, 400))
-    def wait(self, seconds: int) -> None:
-        self.watched.monotonic.advance(seconds)
-
-    @invariant()
-    def at_most_one_probe_is_under_way(self) -> None:
-        assert self.probes <= 1
-
-    @invariant()
-    def it_admits_exactly_while_closed_or_ready_for_a_probe(self) -> None:
-        state = self.breaker.state
-        ready = state is BreakerState.HALF_OPEN and self.probes == 0
-        assert self.breaker.admits is (state is BreakerState.CLOSED or ready)
-
-    @invariant()
-    def the_wait_agrees_with_the_state_and_keeps_its_bound(self) -> None:
-        assert (self.breaker.retry_in > 0) is (self.breaker.state is BreakerState.OPEN)
-        assert self.breaker.retry_in <= MAX_COOLDOWN
-
-    def teardown(self) -> None:
-        for one, _, _ in self.under_way:
-            end(one)
-
-
-BreakerMachine.TestCase.settings = hypothesis_settings(max_examples=100, stateful_step_count=40, deadline=None)
-TestAnySequence = BreakerMachine.TestCase

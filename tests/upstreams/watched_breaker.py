@@ -1,12 +1,17 @@
 """A circuit breaker under watch: clocks that stand still, and requests that pass, fail, or are under way."""
 
+from collections.abc import Callable
 from contextlib import ExitStack
 
 import pytest
 
-from claude_proxy.failures import AttemptFailed, Failure, FailureKind
+from claude_proxy.failures import HANDLING, AttemptFailed, BreakerEffect, Failure, FailureKind
 from claude_proxy.upstreams.breaker import BreakerSettings, BreakerState, CircuitBreaker
 from tests.frozen_clock import FrozenClock
+
+COUNTED = sorted((kind for kind in FailureKind if HANDLING[kind].breaker is BreakerEffect.COUNT), key=str)
+IGNORED = sorted((kind for kind in FailureKind if HANDLING[kind].breaker is BreakerEffect.IGNORE), key=str)
+OPENING = sorted((kind for kind in FailureKind if HANDLING[kind].breaker is BreakerEffect.OPEN), key=str)
 
 FAILURES, COOLDOWN, MAX_COOLDOWN = 3, 30.0, 200.0
 
@@ -20,12 +25,13 @@ def failure(
 class Watched:
     """A breaker and the clocks that it goes by."""
 
-    def __init__(self) -> None:
+    def __init__(self, concerns: Callable[[Failure], bool] = lambda _: True) -> None:
         self.clock = FrozenClock()
         self.monotonic = FrozenClock(5000.0)
         self.breaker = CircuitBreaker(
             "claude",
             BreakerSettings(FAILURES, COOLDOWN, MAX_COOLDOWN),
+            concerns=concerns,
             monotonic=self.monotonic,
             clock=self.clock,
         )

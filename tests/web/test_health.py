@@ -55,7 +55,8 @@ async def test_a_daemon_that_has_done_nothing_yet_is_healthy(tmp_path: Path, ups
     assert health["upstreams"]["claude"] == {
         "base_url": upstream.url,
         "credential": "claude",
-        "breaker": {"state": "closed", "reason": None, "retry_in_seconds": None},
+        "breaker": {"state": "closed", "reason": None, "retry_in_seconds": None, "parts": []},
+        "slots": {"in_use": 0, "waiting": 0, "limit": None},
     }
     assert health["pid"] == os.getpid()
     assert health["credentials"]["claude"]["state"] == "pass-through"
@@ -70,6 +71,8 @@ async def test_an_upstream_that_is_left_alone_says_why_and_for_how_long(tmp_path
         breaker = (await health_of(daemon))["upstreams"]["claude"]["breaker"]
     assert (breaker["state"], breaker["reason"]) == ("open", "slow down")
     assert 0 < breaker["retry_in_seconds"] <= 900
+    (part,) = breaker["parts"]
+    assert (part["of"], part["model"], part["state"]) == ("model", "claude-sonnet-4-5", "open")
 
 
 async def test_a_stored_login_is_told_by_its_place_and_end_and_never_read_for_it(

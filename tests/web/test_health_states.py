@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from claude_proxy.failures import Failure, FailureKind
-from claude_proxy.upstreams.breaker import BreakerSettings, CircuitBreaker
+from claude_proxy.failures import AttemptFailed, Failure, FailureKind
+from claude_proxy.upstreams.breaker import BreakerSettings
+from claude_proxy.upstreams.breakers import Breakers, Caller
 from claude_proxy.upstreams.route import RouteTable
 from claude_proxy.web import health as health_module
 from claude_proxy.web.drain import Drain
@@ -31,6 +32,8 @@ from tests.web.serving import serving
 
 NAMED = ("claude", "minimax")
 REFUSED = Failure(FailureKind.AUTH, "claude refused the key", "claude")
+BROKEN = Failure(FailureKind.BROKEN_STREAM, "the answer broke off", "claude")
+CLOSED: dict[str, Any] = {"state": "closed", "reason": None, "retry_in_seconds": None, "parts": []}
 PLACEHOLDER = claude_headers({"x-api-key": "proxy-managed"})
 
 
@@ -62,21 +65,36 @@ async def credential_of(daemon: InProcess) -> Any:
 
 async def test_a_breaker_is_told_in_each_of_its_states(tmp_path: Path, upstream: StandIn) -> None:
     clock = FrozenClock()
-    breaker = CircuitBreaker("claude", BreakerSettings(cooldown=30.0), monotonic=clock, clock=clock)
+    breaker = Breakers("claude", BreakerSettings(failures=1, cooldown=30.0), monotonic=clock, clock=clock)
     async with in_process(tmp_path, config(upstream)) as daemon:
         routes = daemon.house.forwarder.routes
         watched_one = replace(routes.upstreams["claude"], breaker=breaker)
         daemon.house.forwarder.routes = RouteTable([], {"claude": watched_one}, frozenset())
-        assert await breaker_of(daemon) == {"state": "closed", "reason": None, "retry_in_seconds": None}
-        breaker.failed(REFUSED)
+        assert await breaker_of(daemon) == CLOSED
+        breaker.failed(BROKEN)
         clock.advance(20.04)
-        told = await breaker_of(daemon)
-        assert told == {"state": "open", "reason": "claude refused the key", "retry_in_seconds": 10.0}
+        told = {"state": "open", "reason": "the answer broke off", "retry_in_seconds": 10.0}
+        assert await breaker_of(daemon) == {**told, "parts": [{"of": "api", "model": None, **told}]}
         clock.advance(10)
+        told = {"state": "half_open", "reason": "the answer broke off", "retry_in_seconds": None}
+        assert await breaker_of(daemon) == {**told, "parts": [{"of": "api", "model": None, **told}]}
+        with breaker.admission(Caller(1, False, "claude-opus-4-8")):
+            pass
+        assert await breaker_of(daemon) == CLOSED
+
+
+async def test_what_no_time_mends_names_no_time(tmp_path: Path, upstream: StandIn) -> None:
+    breaker = Breakers("claude", BreakerSettings())
+    async with in_process(tmp_path, config(upstream)) as daemon:
+        routes = daemon.house.forwarder.routes
+        watched_one = replace(routes.upstreams["claude"], breaker=breaker)
+        daemon.house.forwarder.routes = RouteTable([], {"claude": watched_one}, frozenset())
+        with pytest.raises(AttemptFailed), breaker.admission(Caller(1, True, "claude-opus-4-8")):
+            raise AttemptFailed(REFUSED)
         told = await breaker_of(daemon)
-        assert told == {"state": "half_open", "reason": "claude refused the key", "retry_in_seconds": None}
-        breaker.reset()
-        assert await breaker_of(daemon) == {"state": "closed", "reason": None, "retry_in_seconds": None}
+    assert (told["state"], told["retry_in_seconds"]) == ("open", None)
+    assert told["reason"].startswith("claude refused the key; it is not used again until")
+    assert [part["of"] for part in told["parts"]] == ["credential"]
 
 
 def files(home: Path) -> Mapping[str, Path]:
