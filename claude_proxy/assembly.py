@@ -1,6 +1,5 @@
 """The house put together: the only file that knows every concrete class. Lifetimes nest."""
 
-import re
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
@@ -9,21 +8,25 @@ from pathlib import Path
 
 from claude_proxy.config.sections import takes_login
 from claude_proxy.config.settings import CredentialSettings, Settings, UpstreamSettings
+from claude_proxy.credentials.account import login_file
 from claude_proxy.credentials.chain import SupplyChain
 from claude_proxy.credentials.credential import (
     Credential,
     CredentialSource,
     CredentialSupply,
-    CredentialUnavailable,
     Scheme,
     anthropic_credential,
+    one_word,
 )
 from claude_proxy.credentials.environment import EnvironmentSource
 from claude_proxy.credentials.file import FileSource
 from claude_proxy.credentials.guard import SubscriptionGuard
-from claude_proxy.credentials.keychain import OWN_SERVICE, KeychainSource, claude_item
+from claude_proxy.credentials.key_file import keys_directory
+from claude_proxy.credentials.keychain import KeychainSource, claude_item
 from claude_proxy.credentials.login import read_login
+from claude_proxy.credentials.own_key import OwnKeySource
 from claude_proxy.credentials.pass_through import PassThrough
+from claude_proxy.credentials.spelling import SETUP_TOKEN, STORED_SETUP_TOKEN, is_login_file
 from claude_proxy.credentials.token_store import TokenStore
 from claude_proxy.dialects.anthropic import AnthropicDialect
 from claude_proxy.dialects.compatible import CompatibleDialect, CompatibleTraits
@@ -49,8 +52,6 @@ from claude_proxy.web.messages import MessagesDoor
 from claude_proxy.web.models import ModelsDoor
 
 Learn = Callable[[str], None]
-
-_ONE_WORD = re.compile(r"[!-z|~]+")  # visible ASCII without braces: a key is no JSON
 
 
 @dataclass(slots=True, repr=False)
@@ -197,6 +198,7 @@ def _upstream(
         auth=settings.auth,
         sentinels=sentinels,
         takes_login=takes_login(settings.dialect, settings.base_url),
+        sources=named.sources if named is not None else (),
     )
 
 
@@ -218,12 +220,13 @@ def supply(
             close_run()
             supplies.append(PassThrough(sentinels))
         else:
-            run.append(_source(name, settings, environment))
+            run.append(source_named(name, settings, environment))
     close_run()
     return supplies[0] if len(supplies) == 1 else SupplyChain(supplies)
 
 
-def _source(name: str, settings: CredentialSettings, environment: Mapping[str, str]) -> CredentialSource:
+def source_named(name: str, settings: CredentialSettings, environment: Mapping[str, str]) -> CredentialSource:
+    """The source of this spelling; all but `client`, which is no place."""
     timeout = settings.read_timeout
     kind, _, rest = name.partition(":")
     match kind, rest:
@@ -234,38 +237,36 @@ def _source(name: str, settings: CredentialSettings, environment: Mapping[str, s
         case "keychain", _:
             service, account = claude_item(environment)
             return KeychainSource(name, service, account, read_login, timeout=timeout)
+        case "keyring", _ if name == STORED_SETUP_TOKEN:
+            keys = keys_directory(environment)
+            # Asked for in every household, and there in few: no keychain is read for nothing.
+            return OwnKeySource(name, SETUP_TOKEN, _setup_token_text, keys, timeout=timeout, noted_only=True)
         case "keyring", entry:
-            return KeychainSource(name, OWN_SERVICE, entry, _key_text, timeout=timeout)
+            return OwnKeySource(name, entry, _key_text, keys_directory(environment), timeout=timeout)
         case "file", "":
-            return FileSource(name, _login_file(environment), read_login, timeout=timeout)
+            return FileSource(name, login_file(environment), read_login, timeout=timeout)
+        case "file", path if is_login_file(name):
+            return FileSource(name, Path(path).expanduser(), read_login, timeout=timeout, private=True)
         case _:
             return FileSource(name, Path(rest).expanduser(), _key_text, timeout=timeout, private=True)
 
 
-def _login_file(environment: Mapping[str, str]) -> Path:
-    home = Path(environment.get("HOME") or Path.home())
-    return Path(environment.get("CLAUDE_CONFIG_DIR") or home / ".claude") / ".credentials.json"
-
-
 def _key(secret: str, source: str) -> Credential:
     """A key as Anthropic's own API takes it; any other upstream sets its own header (`auth`)."""
-    return anthropic_credential(_one_word(secret, source), source)
+    return anthropic_credential(one_word(secret, source), source)
 
 
 def _setup_token(secret: str, source: str) -> Credential:
     """What `claude setup-token` printed: a login for a year, which nobody renews."""
-    return Credential(_one_word(secret, source), Scheme.BEARER, source, stored_login=True)
-
-
-def _one_word(text: str, place: str) -> str:
-    key = text.strip()
-    if not _ONE_WORD.fullmatch(key):
-        raise CredentialUnavailable(f"{place} does not hold one key and nothing else")
-    return key
+    return Credential(one_word(secret, source), Scheme.BEARER, source, stored_login=True)
 
 
 def _key_text(text: str, source: CredentialSource) -> Credential | None:
-    return anthropic_credential(_one_word(text, source.place), source.name) if text.strip() else None
+    return anthropic_credential(one_word(text, source.place), source.name) if text.strip() else None
+
+
+def _setup_token_text(text: str, source: CredentialSource) -> Credential | None:
+    return _setup_token(text, source.name) if text.strip() else None
 
 
 def _states(forwarder: Forwarder) -> Mapping[str, UpstreamState]:

@@ -8,7 +8,6 @@ from urllib.parse import SplitResult, urlsplit
 
 from claude_proxy.config.reader import Reader
 from claude_proxy.config.settings import (
-    LOGIN_SOURCES,
     CredentialSettings,
     ListenSettings,
     LogSettings,
@@ -18,6 +17,7 @@ from claude_proxy.config.settings import (
 )
 from claude_proxy.config.tree import Complaint
 from claude_proxy.credentials.credential import Scheme
+from claude_proxy.credentials.spelling import is_login_source
 from claude_proxy.forwarding.attempt import RetrySettings
 from claude_proxy.upstreams.breaker import BreakerSettings
 from claude_proxy.upstreams.route import Match
@@ -239,11 +239,7 @@ def takes_login(dialect: str, base_url: str) -> bool:
 
 def _keep_login_at_home(reader: Reader, settings: UpstreamSettings, named: CredentialSettings) -> None:
     """A Claude login goes to Anthropic or to this machine, and nowhere else."""
-    logins = [
-        source
-        for source in named.sources
-        if source in LOGIN_SOURCES or (source.startswith("file:") and source.endswith(".credentials.json"))
-    ]
+    logins = [source for source in named.sources if is_login_source(source)]
     if not logins:
         return
     if settings.dialect != "anthropic":

@@ -14,9 +14,6 @@ from claude_proxy.upstreams.upstream import CountTokens
 from claude_proxy.web.guard import AccessSettings
 from claude_proxy.web.protocol import LimitSettings
 
-LOGIN_SOURCES = frozenset({"client", "keychain", "file", "env:CLAUDE_CODE_OAUTH_TOKEN"})
-"""The sources that give a Claude subscription's login, which is for Anthropic alone."""
-
 
 @dataclass(frozen=True, slots=True)
 class ListenSettings:

@@ -3,6 +3,7 @@
 `CredentialSupply` answers for one request; `CredentialSource` is a place that may hold one of our own.
 """
 
+import re
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Protocol
@@ -15,6 +16,8 @@ OAUTH_BETA = "oauth-2025-04-20"
 
 LOGIN_PREFIX = "sk-ant-oat"
 """How the access tokens of Claude subscriptions begin, setup-tokens included."""
+
+_ONE_WORD = re.compile(r"[!-z|~]+")  # visible ASCII without braces: a key is no JSON
 
 
 class Scheme(Enum):
@@ -67,6 +70,14 @@ def anthropic_credential(secret: str, source: str, expires_at: float | None = No
     """A secret for Anthropic's own API: a login as Bearer, anything else as an API key."""
     scheme = Scheme.BEARER if secret.startswith(LOGIN_PREFIX) else Scheme.API_KEY
     return Credential(secret, scheme, source, expires_at=expires_at)
+
+
+def one_word(text: str, place: str) -> str:
+    """The key that a place holds, without what stands around it. Raises CredentialUnavailable where it is none."""
+    key = text.strip()
+    if not _ONE_WORD.fullmatch(key):
+        raise CredentialUnavailable(f"{place} does not hold one key and nothing else")
+    return key
 
 
 def client_secrets(headers: Headers) -> list[tuple[str, str]]:

@@ -223,7 +223,7 @@ def test_a_base_url_with_a_user_is_refused_and_not_quoted(tmp_path: Path, url: s
     assert ":password@" not in told
 
 
-LOGINS = ["client", "keychain", "file", "env:CLAUDE_CODE_OAUTH_TOKEN"]
+LOGINS = ["client", "keychain", "file", "env:CLAUDE_CODE_OAUTH_TOKEN", "keyring:setup-token"]
 
 
 @pytest.mark.parametrize("source", LOGINS)
@@ -263,9 +263,10 @@ def test_a_login_may_go_to_anthropic_and_to_this_machine(tmp_path: Path, url: st
     assert loaded(tmp_path, f"upstreams: {{ claude: {{ base_url: '{url}' }} }}\n").upstreams["claude"].base_url == url
 
 
-def test_the_file_of_the_login_is_refused_for_another_provider_by_its_path_too(tmp_path: Path) -> None:
+@pytest.mark.parametrize("path", ["~/.claude/.credentials.json", "/run/claude-credentials.json"])
+def test_the_file_of_a_login_is_refused_for_another_provider_by_its_path_too(tmp_path: Path, path: str) -> None:
     text = (
-        "credentials: { mine: { sources: ['file:~/.claude/.credentials.json'] } }\n"
+        f"credentials: {{ mine: {{ sources: ['file:{path}'] }} }}\n"
         "upstreams: { x: { base_url: 'https://x.example', credential: mine } }\n"
     )
     (told,) = faults(tmp_path, text)

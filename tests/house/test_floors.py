@@ -15,7 +15,9 @@ FLOORS = [
     {"web"},
     {"config"},
     {"assembly"},
-    {"daemon", "explain"},
+    {"daemon", "health_report"},
+    {"explain"},
+    {"commands"},
     {"cli"},
     {"__main__"},
 ]
@@ -23,11 +25,11 @@ FLOORS = [
 # exchange is the noun of floor 2: it names failures and the wire only, but credentials need not know it.
 LIBRARIES = {
     "aiohttp": {"upstreams.transport", "web", "daemon"},
-    "click": {"cli"},
-    "keyring": {"credentials.keychain"},
-    "msgspec": {"wire", "dialects", "forwarding.commit", "explain"},
+    "click": {"cli", "commands"},
+    "keyring": {"credentials.keychain", "credentials.key_store"},
+    "msgspec": {"wire", "dialects", "forwarding.commit"},
     "multidict": {"upstreams.transport", "web"},
-    "platformdirs": {"config.load"},
+    "platformdirs": {"config.layers"},
     "prometheus_client": {"observers.metrics"},
     "tenacity": {"forwarding.attempt"},
     "yaml": {"config", "web.openapi"},
