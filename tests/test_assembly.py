@@ -15,7 +15,7 @@ from claude_proxy.dialects.anthropic import AnthropicDialect
 from claude_proxy.dialects.compatible import CompatibleDialect
 from claude_proxy.dialects.minimax import MiniMaxDialect
 from claude_proxy.failures import Failure, FailureKind
-from claude_proxy.forwarding.attempt import RetrySettings
+from claude_proxy.forwarding.retry import RetrySettings
 from claude_proxy.upstreams.breaker import BreakerState
 from claude_proxy.wire.messages import ClientRequest
 from tests.asking import ask

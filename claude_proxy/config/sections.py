@@ -18,7 +18,7 @@ from claude_proxy.config.settings import (
 from claude_proxy.config.tree import Complaint
 from claude_proxy.credentials.credential import Scheme
 from claude_proxy.credentials.spelling import is_login_source
-from claude_proxy.forwarding.attempt import RetrySettings
+from claude_proxy.forwarding.retry import RetrySettings
 from claude_proxy.upstreams.breaker import BreakerSettings
 from claude_proxy.upstreams.route import Match
 from claude_proxy.upstreams.slots import SlotSettings

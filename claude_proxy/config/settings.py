@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from claude_proxy.credentials.credential import Scheme
-from claude_proxy.forwarding.attempt import RetrySettings
+from claude_proxy.forwarding.retry import RetrySettings
 from claude_proxy.upstreams.breaker import BreakerSettings
 from claude_proxy.upstreams.route import Match
 from claude_proxy.upstreams.slots import SlotSettings

@@ -6,7 +6,7 @@ import pytest
 
 from claude_proxy.config.sections import is_loopback, takes_login
 from claude_proxy.credentials.credential import Scheme
-from claude_proxy.forwarding.attempt import RetrySettings
+from claude_proxy.forwarding.retry import RetrySettings
 from claude_proxy.upstreams.breaker import BreakerSettings
 from claude_proxy.upstreams.route import Match
 from claude_proxy.upstreams.upstream import CountTokens

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from claude_proxy.config.settings import Settings
-from claude_proxy.forwarding.attempt import RetrySettings
+from claude_proxy.forwarding.retry import RetrySettings
 from claude_proxy.upstreams.breaker import BreakerSettings
 from claude_proxy.upstreams.transport import TransportSettings
 from claude_proxy.web.guard import AccessSettings

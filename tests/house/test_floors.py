@@ -31,7 +31,7 @@ LIBRARIES = {
     "multidict": {"upstreams.transport", "web"},
     "platformdirs": {"config.layers"},
     "prometheus_client": {"observers.metrics"},
-    "tenacity": {"forwarding.attempt"},
+    "tenacity": {"forwarding.retry"},
     "yaml": {"config", "web.openapi"},
     "yarl": {"upstreams.transport"},
 }
