@@ -26,8 +26,10 @@ from claude_proxy.credentials.keychain import KeychainSource, claude_item
 from claude_proxy.credentials.login import read_login
 from claude_proxy.credentials.own_key import OwnKeySource
 from claude_proxy.credentials.pass_through import PassThrough
+from claude_proxy.credentials.refresh import Refresher
 from claude_proxy.credentials.spelling import SETUP_TOKEN, STORED_SETUP_TOKEN, is_login_file
 from claude_proxy.credentials.token_store import TokenStore
+from claude_proxy.credentials.upkeep import EVERY, upkeep
 from claude_proxy.dialects.anthropic import AnthropicDialect
 from claude_proxy.dialects.compatible import CompatibleDialect, CompatibleTraits
 from claude_proxy.dialects.dialect import Dialect
@@ -68,6 +70,7 @@ class House:
     learn: Learn
     models: dict[str, str]
     quotas: QuotaWatch
+    refresher: Refresher
 
     def reload(self, settings: Settings) -> None:
         """Puts another configuration in force for new requests; breakers and places are kept by name.
@@ -88,20 +91,25 @@ class House:
         self.quotas.keep(name for name, its in settings.upstreams.items() if its.base_url == addresses.get(name))
         self.models.clear()
         self.models.update(listed_models(settings))
-        self.forwarder.routes = build_routes(settings, self.environment, self.learn, kept)
+        self.forwarder.routes = build_routes(settings, self.environment, self.learn, kept, self.refresher)
         self.forwarder.attempts = Attempts(self.transport, settings.retry, self.observer, settings.access.carried_in)
         self.settings = settings
 
 
 @asynccontextmanager
-async def assemble(settings: Settings, environment: Mapping[str, str], port: int, learn: Learn) -> AsyncIterator[House]:
-    """The house, standing until the block ends. `port` is the one that the daemon listens on."""
+async def assemble(
+    settings: Settings, environment: Mapping[str, str], port: int, learn: Learn, check_every: float = EVERY
+) -> AsyncIterator[House]:
+    """The house, standing until the block ends. `port` is the one that the daemon listens on.
+
+    `check_every` is in seconds: how often a stored login is looked after that is in use.
+    """
     if settings.access.token:
         learn(settings.access.token)
     drain = Drain()
-    async with open_session() as session:
+    async with open_session() as session, Refresher(environment) as refresher:
         transport = Transport(session)
-        routes = build_routes(settings, environment, learn)
+        routes = build_routes(settings, environment, learn, refresher=refresher)
         models = listed_models(settings)
         metrics = Metrics(models.__contains__)
         quotas = QuotaWatch()
@@ -120,7 +128,10 @@ async def assemble(settings: Settings, environment: Mapping[str, str], port: int
             ModelsDoor(models),
             Health(drain, forwarder, metrics.render, CONTENT_TYPE, quotas.shown),
         )
-        yield House(app, drain, forwarder, transport, observer, settings, environment, learn, models, quotas)
+        async with upkeep(partial(_supplies, forwarder), check_every):
+            yield House(
+                app, drain, forwarder, transport, observer, settings, environment, learn, models, quotas, refresher
+            )
 
 
 def build_routes(
@@ -128,15 +139,17 @@ def build_routes(
     environment: Mapping[str, str],
     learn: Learn,
     before: Mapping[str, Upstream] | None = None,
+    refresher: Refresher | None = None,
 ) -> RouteTable:
     """The route table with everything that it leads to; what is learnt of upstreams that stay is taken over.
 
-    Reads no credential and asks nobody.
+    Reads no credential and asks nobody. Without a `refresher` no stored login is ever renewed for it.
     """
     sentinels = settings.sentinels | ({settings.access.token} if settings.access.token else frozenset())
     kept = before or {}
     supplies = {
-        name: supply(credential, sentinels, environment, learn) for name, credential in settings.credentials.items()
+        name: supply(credential, sentinels, environment, learn, refresher)
+        for name, credential in settings.credentials.items()
     }
     upstreams = {
         name: _upstream(upstream, settings, supplies, sentinels, kept.get(name))
@@ -203,7 +216,11 @@ def _upstream(
 
 
 def supply(
-    settings: CredentialSettings, sentinels: frozenset[str], environment: Mapping[str, str], learn: Learn
+    settings: CredentialSettings,
+    sentinels: frozenset[str],
+    environment: Mapping[str, str],
+    learn: Learn,
+    refresher: Refresher | None = None,
 ) -> CredentialSupply:
     """The supply for a list of sources: `client` where it stands, runs of other sources around it as stores."""
     guard = SubscriptionGuard()
@@ -212,7 +229,17 @@ def supply(
 
     def close_run() -> None:
         if run:
-            supplies.append(TokenStore(tuple(run), guard, ttl=settings.cache_ttl, learn=learn))
+            stored = any(source.name in {"keychain", "file"} for source in run)
+            supplies.append(
+                TokenStore(
+                    tuple(run),
+                    guard,
+                    ttl=settings.cache_ttl,
+                    learn=learn,
+                    refresh=settings.refresh if stored else None,
+                    refresher=refresher,
+                )
+            )
             run.clear()
 
     for name in settings.sources:
@@ -276,6 +303,11 @@ def _states(forwarder: Forwarder) -> Mapping[str, UpstreamState]:
 def _state(upstream: Upstream) -> UpstreamState:
     open_for = [(str(part.of), part.breaker.cause.value) for part in upstream.breaker.parts() if part.breaker.cause]
     return UpstreamState(str(upstream.breaker.state), open_for, upstream.slots.in_use, upstream.slots.waiting)
+
+
+def _supplies(forwarder: Forwarder) -> list[CredentialSupply]:
+    """Those in force, each once: several upstreams may share one."""
+    return list({id(upstream.supply): upstream.supply for upstream in forwarder.routes.upstreams.values()}.values())
 
 
 def _reads(forwarder: Forwarder) -> Mapping[tuple[str, str], int]:

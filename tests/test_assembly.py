@@ -152,6 +152,9 @@ async def test_the_logins_file_is_looked_for_in_claude_codes_own_directory(home:
     found = await obtained(["file"], message_request(), env)
     assert found is not None
     assert found.secret == "sk-ant-oat01-FAKE-elsewhere"
+    # Seen with 2.1.197: secrets alone may lie elsewhere still.
+    env = {"HOME": str(home), "CLAUDE_CONFIG_DIR": str(tmp_path), "CLAUDE_SECURESTORAGE_CONFIG_DIR": str(elsewhere)}
+    assert await obtained(["file"], message_request(), env) == found
 
 
 async def test_a_stored_login_serves_claude_code_alone(home: Path) -> None:
@@ -165,6 +168,15 @@ async def test_every_secret_that_is_read_is_learnt_so_that_no_log_shows_it(home:
     await obtained(["file"], message_request(), {"HOME": str(home)}, learnt)
     await obtained(["env:X_KEY"], message_request(), {"X_KEY": KEY}, learnt)
     assert learnt == [STORED, KEY]
+
+
+@pytest.mark.parametrize(
+    ("sources", "refresh"),
+    [(["client", "file"], "delegate"), (["keychain"], "delegate"), (["client", "env:X", "file:/key"], None)],
+)
+def test_only_where_a_login_is_stored_is_there_one_to_renew(sources: list[str], refresh: str | None) -> None:
+    settings = CredentialSettings("x", tuple(sources), 300.0, 5.0)
+    assert supply(settings, SENTINELS, {}, lambda _: None).state().refresh == refresh
 
 
 async def test_without_sources_there_is_no_credential() -> None:

@@ -1,10 +1,11 @@
 """What a configuration comes to: the settings of every room, checked and typed."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from claude_proxy.credentials.credential import Scheme
+from claude_proxy.credentials.refresh import RefreshSettings
 from claude_proxy.forwarding.retry import RetrySettings
 from claude_proxy.upstreams.breaker import BreakerSettings
 from claude_proxy.upstreams.route import Match
@@ -37,6 +38,7 @@ class CredentialSettings:
     sources: tuple[str, ...]
     cache_ttl: float
     read_timeout: float
+    refresh: RefreshSettings = field(default_factory=RefreshSettings)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from claude_proxy.credentials.claude_program import login_directory
 from claude_proxy.credentials.regular_file import FileRefused, read_regular
 
 _LARGEST_STATE = 32 << 20  # bytes; the state file also keeps prompts of every project
@@ -33,9 +34,8 @@ class Account:
 
 
 def login_file(environment: Mapping[str, str]) -> Path:
-    """Where Claude Code keeps its login on systems other than macOS (seen with 2.1.197, in this order)."""
-    moved = environment.get("CLAUDE_SECURESTORAGE_CONFIG_DIR") or environment.get("CLAUDE_CONFIG_DIR")
-    return Path(moved or _home(environment) / ".claude") / ".credentials.json"
+    """Where Claude Code keeps its login on systems other than macOS."""
+    return login_directory(environment) / ".credentials.json"
 
 
 def state_file(environment: Mapping[str, str]) -> Path:

@@ -114,6 +114,11 @@ class CredentialSource(Protocol):
         """How often it was read since the start."""
         ...
 
+    @property
+    def asks(self) -> bool:
+        """Whether a read may open a dialog, so that it is not read again without need."""
+        ...
+
     async def read(self) -> Credential | None:
         """The credential that lies there, or None. Raises CredentialUnavailable."""
         ...
@@ -121,12 +126,19 @@ class CredentialSource(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class SupplyState:
-    """What may be said of a supply without a secret: `state` is one word, `detail` a sentence."""
+    """What may be said of a supply without a secret: `state` is one word, `detail` a sentence.
+
+    `refresh` says who renews a stored login: `delegate` (we ask `claude`), `never` (the user), None where there is
+    none. `refreshed_at` is the Unix time at which `claude` was last asked, `refresh_outcome` what came of it.
+    """
 
     state: str
     source: str | None = None
     detail: str = ""
     expires_at: float | None = None
+    refresh: str | None = None
+    refreshed_at: float | None = None
+    refresh_outcome: str | None = None
 
 
 class CredentialSupply(Protocol):
@@ -141,6 +153,13 @@ class CredentialSupply(Protocol):
 
     async def replaces(self, refused: Credential) -> Credential | None:
         """Another credential where the refused one has been replaced in its store by now, else None."""
+        ...
+
+    async def keep_fresh(self, horizon: float) -> float:
+        """Has a stored login renewed whose last minutes have begun, where a request was given it lately.
+
+        Returns in how many seconds that should be looked at again, at most `horizon`; twice as long ago is lately.
+        """
         ...
 
     def state(self) -> SupplyState: ...

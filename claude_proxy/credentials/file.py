@@ -28,6 +28,7 @@ class FileSource:
     ) -> None:
         self.name = name
         self.place = str(path)
+        self.asks = False
         self._path = path
         self._parse = parse
         self._read = BlockingRead(partial(read_regular, path, private=private, planted=planted), timeout)

@@ -42,7 +42,7 @@ class KeychainSource:
         *,
         timeout: float,
         through_security: bool | None = None,
-        security: str = SECURITY,
+        security: str | None = None,
     ) -> None:
         self.name = name
         self.asks = True
@@ -52,7 +52,7 @@ class KeychainSource:
             through_security = sys.platform == "darwin" and service.startswith(CLAUDE_SERVICE)
         if through_security:
             # A second more, so that what is told is the limit that ended `security`, with its remedy.
-            self._read = BlockingRead(_security_reader(security, service, account, timeout), timeout + 1.0)
+            self._read = BlockingRead(_security_reader(security or SECURITY, service, account, timeout), timeout + 1.0)
         else:
             self._read = BlockingRead(_keyring_reader(service, account), timeout)
 

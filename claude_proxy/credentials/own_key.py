@@ -27,6 +27,7 @@ class OwnKeySource:
         noted_only: bool = False,
     ) -> None:
         self.name = name
+        self.asks = True
         self._parse = parse
         self._noted = False
         self._noted_only = noted_only

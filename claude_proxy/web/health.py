@@ -109,6 +109,10 @@ def _credentials(upstreams: Mapping[str, Upstream]) -> dict[str, Any]:
             "detail": state.detail or None,
             "expires_at": state.expires_at,
             "sources": sources[name],
+            "refresh": state.refresh,
+            "last_refresh": (
+                {"at": state.refreshed_at, "outcome": state.refresh_outcome} if state.refreshed_at is not None else None
+            ),
         }
         for name, state in states.items()
     }

@@ -204,7 +204,7 @@ async def test_on_macos_the_plan_of_the_clients_login_lies_in_the_keychain(
     (home / "item").write_text(stored_login(TOKEN, subscriptionType="team"))
     program.write_text(f"#!/bin/sh\ncat '{home / 'item'}'\n")
     program.chmod(0o700)
-    monkeypatch.setattr("claude_proxy.credentials.keychain._SECURITY", str(program))
+    monkeypatch.setattr("claude_proxy.credentials.keychain.SECURITY", str(program))
     async with in_process(home, {}) as daemon:
         file = beside(daemon, home)
         monkeypatch.setattr(sys, "platform", "darwin")

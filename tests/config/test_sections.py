@@ -6,6 +6,7 @@ import pytest
 
 from claude_proxy.config.sections import is_loopback, takes_login
 from claude_proxy.credentials.credential import Scheme
+from claude_proxy.credentials.refresh import RefreshSettings
 from claude_proxy.forwarding.retry import RetrySettings
 from claude_proxy.upstreams.breaker import BreakerSettings
 from claude_proxy.upstreams.route import Match
@@ -120,6 +121,38 @@ def test_a_source_is_one_of_six_kinds(tmp_path: Path, source: str) -> None:
 def test_a_source_of_no_kind_is_told(tmp_path: Path, source: str) -> None:
     (told,) = faults(tmp_path, f"credentials: {{ claude: {{ sources: ['{source}'] }} }}\n")
     assert "credentials.claude.sources: expected client, keychain, file, env:NAME, file:PATH or keyring:NAME" in told
+
+
+def test_claude_is_asked_to_renew_its_login_where_nothing_else_is_said(tmp_path: Path) -> None:
+    """By the command that the manual names, and for a credential of the user's own as well."""
+    settings = loaded(tmp_path, "credentials: { mine: { sources: [file] } }\n")
+    assert settings.credentials["claude"].refresh == RefreshSettings()
+    assert settings.credentials["mine"].refresh == RefreshSettings()
+    assert RefreshSettings().delegate
+
+
+def test_how_a_stored_login_is_renewed_is_read(tmp_path: Path) -> None:
+    text = "refresh: never, refresh_command: [/opt/claude, -p, ''], refresh_timeout: 1m"
+    settings = loaded(tmp_path, f"credentials: {{ claude: {{ {text} }} }}\n")
+    assert settings.credentials["claude"].refresh == RefreshSettings(False, ("/opt/claude", "-p", ""), 60.0)
+    assert settings.credentials["claude"].sources == loaded(tmp_path, "").credentials["claude"].sources
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("refresh: redeem", "refresh: expected one of delegate, never, found 'redeem'"),
+        ("refresh_command: claude -p", "refresh_command: expected a list of texts"),
+        ("refresh_command: []", "refresh_command: expected a program and its arguments"),
+        ("refresh_command: ['', -p]", "refresh_command: expected a program and its arguments"),
+        ("refresh_command: [claude, sk-ant-oat01-FAKE-in-the-file]", "looks like a secret"),
+        ("refresh_timeout: long", "refresh_timeout: expected a duration"),
+    ],
+)
+def test_what_cannot_be_how_a_login_is_renewed_is_told(tmp_path: Path, text: str, words: str) -> None:
+    told = faults(tmp_path, f"credentials: {{ claude: {{ {text} }} }}\n")
+    assert words in told[0]
+    assert "FAKE" not in str(told)
 
 
 @pytest.mark.parametrize("key", ["api_key", "auth_token", "key", "password", "secret", "token"])

@@ -90,6 +90,7 @@ async def test_a_stored_login_is_told_by_its_place_and_end_and_never_read_for_it
         after = (await health_of(daemon))["credentials"]["claude"]
     assert (after["state"], after["source"]) == ("present", "file")
     assert after["expires_at"] > 0
+    assert (after["refresh"], after["last_refresh"]) == ("never", None)
     assert "FAKE" not in str(before) + str(after)
 
 
