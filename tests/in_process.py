@@ -63,20 +63,23 @@ async def in_process(
     home: Path,
     config: Mapping[str, Any],
     env: Mapping[str, str] | None = None,
+    *,
+    check_every: float = 1800.0,
     observers: Sequence[Observer] = (),
 ) -> AsyncIterator[InProcess]:
     """Serves on a free port of 127.0.0.1 until the block ends, as the daemon does it."""
     path = home / "config.yaml"
     whole = {"listen": {"host": "127.0.0.1", "port": 0}, "credentials": ONLY_GIVEN, **config}
     path.write_text(yaml.safe_dump(whole))
-    environment = {"HOME": str(home), **(env or {})}
+    # No test runs the developer's own Claude Code by accident; one that means to says so.
+    environment = {"HOME": str(home), "CLAUDE_PROXY_CREDENTIALS__CLAUDE__REFRESH": "never", **(env or {})}
     settings = load(path, environment)
     redactor = Redactor()
     log = logging.getLogger("claude_proxy")
     with contextlib.closing(socket.create_server(("127.0.0.1", 0))) as listening:
         listening.setblocking(False)
         port = int(listening.getsockname()[1])
-        async with assemble(settings, environment, port, redactor.learn, observers) as house:
+        async with assemble(settings, environment, port, redactor.learn, check_every, observers=observers) as house:
             runner = web.ServerRunner(Server(house.app, settings.limits), shutdown_timeout=1.0)
             await runner.setup()
             daemon = InProcess(house, port)

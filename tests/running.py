@@ -22,6 +22,8 @@ def clean_environment(home: Path, extra: Mapping[str, str] | None = None) -> dic
         "USER": "tester",
         # A test must not reach a real keyring by accident; those that mean to say so.
         "PYTHON_KEYRING_BACKEND": "keyring.backends.fail.Keyring",
+        # Nor may it run the developer's own Claude Code.
+        "CLAUDE_PROXY_CREDENTIALS__CLAUDE__REFRESH": "never",
         "PYTHONWARNINGS": "error",
     }
     environment.update(extra or {})

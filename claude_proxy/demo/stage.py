@@ -114,7 +114,7 @@ async def _play(place: Path, signals: Signals, show: Show, *, once: bool) -> int
         ):
             listening.setblocking(False)
             port = listening.getsockname()[1]
-            async with assemble(settings, environment, port, redactor.learn, [Table(show)]) as house:
+            async with assemble(settings, environment, port, redactor.learn, observers=[Table(show)]) as house:
                 runner = web.ServerRunner(Server(house.app, settings.limits), shutdown_timeout=_LAST_WAIT)
                 await runner.setup()
                 try:

@@ -1,12 +1,9 @@
-"""One target, tried until it answers or there is no sense in it."""
+"""One target, tried until it answers or there is no sense in it: who is let through, the call, what it came to."""
 
 import asyncio
-import random
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-
-import tenacity
+from dataclasses import replace
 
 from claude_proxy.credentials.credential import Credential
 from claude_proxy.exchange import Attempt, Exchange, Observer
@@ -15,13 +12,13 @@ from claude_proxy.forwarding.commit import client_headers, commit
 from claude_proxy.forwarding.demotion import Demotion
 from claude_proxy.forwarding.outbound import outbound
 from claude_proxy.forwarding.reply import Reply
+from claude_proxy.forwarding.retry import RetrySettings, with_retries
 from claude_proxy.forwarding.verdict import credential_for, repeats_secret, settled
 from claude_proxy.upstreams.breakers import Caller
 from claude_proxy.upstreams.route import Target
 from claude_proxy.upstreams.transport import Answer, BrokenOff, Transport
 from claude_proxy.upstreams.upstream import CountTokens, Upstream
 from claude_proxy.wire.estimate import estimate_tokens
-from claude_proxy.wire.messages import ClientRequest
 from claude_proxy.wire.quota import Quota, read_quota
 from claude_proxy.wire.usage import Usage, UsageReader
 
@@ -29,17 +26,6 @@ NOT_ASKED = frozenset({FailureKind.NO_CREDENTIAL, FailureKind.UNAVAILABLE, Failu
 """Failures by which an upstream is passed over without having been asked."""
 
 _LARGEST_ERROR = 4 << 20  # bytes of an error's body; Anthropic's have a few hundred
-
-
-@dataclass(frozen=True, slots=True)
-class RetrySettings:
-    """Waits in seconds: `first_wait`, doubled up to `max_wait`, `max_elapsed` in all; short, since Claude Code
-    tries ten times itself. `max_retries` bounds the number beside the time."""
-
-    first_wait: float = 0.5
-    max_wait: float = 2.0
-    max_elapsed: float = 5.0
-    max_retries: int = 3
 
 
 class Attempts:
@@ -60,45 +46,15 @@ class Attempts:
         limit = self._retry.max_retries if last else min(1, self._retry.max_retries)
         if exchange.request.members is None and exchange.request.method not in {"GET", "HEAD"}:
             limit = 0  # an upload may have been taken although its answer was lost
-        started = time.monotonic()
-        try:
-            return await self._once(exchange, target, last)
-        except AttemptFailed as failed:
-            if not failed.failure.again:
-                raise
-            first: AttemptFailed | None = failed
-        left = self._retry.max_elapsed - (time.monotonic() - started)
+        upstream, request = target.upstream, exchange.request
 
-        async def once_more() -> Reply:
-            nonlocal first
-            if first is not None:
-                known, first = first, None
-                raise known
-            return await self._once(exchange, target, last)
-
-        # Only now: tenacity costs as much as a small request, and nearly all succeed at once.
-        retrying = tenacity.AsyncRetrying(
+        def may_go_on() -> bool:
             # Not where its breaker has opened meanwhile: the next target is asked, and these words are told.
-            retry=tenacity.retry_if_exception(
-                lambda error: _is_worth_another(error) and (last or _admits(target, exchange.request))
-            ),
-            wait=self._wait,
-            stop=_Stop(1 + limit, left),
-            reraise=True,
-        )
-        reply: Reply = await retrying(once_more)
-        return reply
+            return last or upstream.admits(request.headers, target.model or request.model)
 
-    def _wait(self, state: tenacity.RetryCallState) -> float:
-        """Seconds until the next try: as the upstream asked, else doubling with jitter."""
-        error = state.outcome.exception() if state.outcome is not None else None
-        if isinstance(error, AttemptFailed):
-            if error.failure.kind is FailureKind.STALE_TOKEN:
-                return 0.0
-            if error.failure.retry_after is not None:
-                return error.failure.retry_after
-        wait = min(self._retry.first_wait * 2.0 ** (state.attempt_number - 1), self._retry.max_wait)
-        return wait * random.uniform(0.8, 1.2)  # noqa: S311 - spreads load, keeps no secret
+        return await with_retries(
+            lambda: self._once(exchange, target, last), self._retry, retries=limit, may_go_on=may_go_on
+        )
 
     async def _once(self, exchange: Exchange, target: Target, last: bool) -> Reply:
         request, upstream = exchange.request, target.upstream
@@ -220,30 +176,6 @@ class Attempts:
         if not repeats_secret(quota.words, credential, exchange.request):
             attempt.quota = quota
             self._observer.quota_read(exchange, attempt)
-
-
-class _Stop(tenacity.stop.stop_base):
-    """When a target is given up: by number and by time. A stale token costs neither, and is replaced once."""
-
-    def __init__(self, tries: int, seconds: float) -> None:
-        self._tries = tries
-        self._in_time = tenacity.stop_before_delay(seconds)
-        self._replaced = 0
-
-    def __call__(self, state: tenacity.RetryCallState) -> bool:
-        error = state.outcome.exception() if state.outcome is not None else None
-        if isinstance(error, AttemptFailed) and error.failure.kind is FailureKind.STALE_TOKEN:
-            self._replaced += 1
-            return self._replaced > 1
-        return state.attempt_number - self._replaced >= self._tries or self._in_time(state)
-
-
-def _is_worth_another(error: BaseException) -> bool:
-    return isinstance(error, AttemptFailed) and error.failure.again
-
-
-def _admits(target: Target, request: ClientRequest) -> bool:
-    return target.upstream.admits(request.headers, target.model or request.model)
 
 
 def _beginning(attempt: Attempt, wait: asyncio.Timeout) -> Callable[[Usage], None]:

@@ -10,6 +10,7 @@ from claude_proxy.credentials.credential import (
     client_secrets,
 )
 from claude_proxy.credentials.pass_through import brings_sentinel
+from claude_proxy.credentials.spelling import SETUP_TOKEN_SOURCES
 from claude_proxy.failures import AttemptFailed, Failure, FailureKind
 from claude_proxy.logline import REDACTED, SHORTEST_SECRET
 from claude_proxy.upstreams.upstream import Upstream
@@ -131,6 +132,6 @@ async def _whose(failure: Failure, credential: Credential | None, upstream: Upst
 def _remedy(credential: Credential) -> str:
     if not credential.is_login:
         return "Check that key and store it anew"
-    if credential.source.startswith("env:"):
+    if credential.source.startswith("env:") or credential.source in SETUP_TOKEN_SOURCES:
         return "Make another with `claude setup-token`"
     return "Run `claude` once, which renews the login"

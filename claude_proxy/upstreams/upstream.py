@@ -25,7 +25,8 @@ class CountTokens(StrEnum):
 class Upstream:
     """`base_url` has no trailing slash. `pass_through` says that the client's own login may serve it, `anonymous`
     that it asks for no credential, `auth` in which header it takes one (None: by the kind of credential),
-    `takes_login` that a Claude login may be sent to its address."""
+    `takes_login` that a Claude login may be sent to its address, `sources` where its credential is looked for, in
+    order and as spelt."""
 
     name: str
     base_url: str
@@ -41,6 +42,7 @@ class Upstream:
     auth: Scheme | None
     sentinels: frozenset[str]
     takes_login: bool = True
+    sources: tuple[str, ...] = ()
 
     @property
     def native(self) -> bool:

@@ -1,6 +1,7 @@
 """`/health`, `/livez` and `/metrics`: how the daemon is, without a secret."""
 
 import math
+import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -41,6 +42,7 @@ class Health:
         body = {
             "status": "draining" if self._drain.draining else "healthy",
             "version": __version__,
+            "pid": os.getpid(),
             "uptime_seconds": round(time.monotonic() - self._started, 1),
             "in_flight": self._drain.in_flight,
             "upstreams": {name: _upstream(upstream) for name, upstream in upstreams.items()},
@@ -99,12 +101,18 @@ def _credentials(upstreams: Mapping[str, Upstream]) -> dict[str, Any]:
             state = replace(state, state="refused", detail=refusal)
         if states.setdefault(upstream.credential, state).state != "refused":
             states[upstream.credential] = state
+    sources = {upstream.credential: upstream.sources for upstream in upstreams.values()}
     return {
         name: {
             "state": state.state,
             "source": state.source,
             "detail": state.detail or None,
             "expires_at": state.expires_at,
+            "sources": sources[name],
+            "refresh": state.refresh,
+            "last_refresh": (
+                {"at": state.refreshed_at, "outcome": state.refresh_outcome} if state.refreshed_at is not None else None
+            ),
         }
         for name, state in states.items()
     }

@@ -13,12 +13,25 @@ CLIENT_ROOMS = {"upstreams.transport"}
 CLIENT_NAMES = {"ClientSession", "ClientTimeout", "ClientResponse", "TCPConnector", "DummyCookieJar", "request"}
 SERVER_NAMES = {"web", "web_protocol", "web_request", "web_response", "web_runner", "web_server"}
 
-# keyring costs 60 ms and 25 MB, and most users never need it; aiohttp must find a cleaned environment, and costs
-# 300 ms that the help for a command does not need.
+# keyring costs 60 ms and 25 MB, and most users never need it; aiohttp must find a cleaned environment. What leads to
+# the settings of every room costs 300 ms, and asyncio 20: a command that only asks the daemon has 100 in all.
 WITHIN_FUNCTIONS = {
     "credentials.keychain": {"keyring", "keyring.errors"},
+    "credentials.key_store": {"keyring", "keyring.errors"},
+    "commands.key": {
+        "claude_proxy.commands.key_list",
+        "claude_proxy.credentials.credential",
+        "claude_proxy.credentials.key_store",
+    },
+    "commands.login": {"claude_proxy.commands.hand_over"},
+    "commands.status": {
+        "claude_proxy.commands.keychain_plan",
+        "claude_proxy.commands.own_look",
+        "claude_proxy.commands.probe",
+    },
     "demo.command": {"claude_proxy.demo.stage"},
     "demo.__main__": {"claude_proxy.demo.command"},
+    "cli": {"claude_proxy.config.load", "claude_proxy.daemon", "claude_proxy.explain"},
     "__main__": {"claude_proxy.cli"},
 }
 

@@ -1,5 +1,6 @@
 """`/health`, `/livez` and `/metrics` say how the daemon is, in the shape that the API's description promises."""
 
+import os
 from collections.abc import AsyncIterator
 from importlib.resources import files
 from pathlib import Path
@@ -57,7 +58,9 @@ async def test_a_daemon_that_has_done_nothing_yet_is_healthy(tmp_path: Path, ups
         "breaker": {"state": "closed", "reason": None, "retry_in_seconds": None, "parts": []},
         "slots": {"in_use": 0, "waiting": 0, "limit": None},
     }
+    assert health["pid"] == os.getpid()
     assert health["credentials"]["claude"]["state"] == "pass-through"
+    assert health["credentials"]["claude"]["sources"] == ["client"]
     assert health["credentials"]["minimax"]["state"] == "absent"
 
 
@@ -87,6 +90,7 @@ async def test_a_stored_login_is_told_by_its_place_and_end_and_never_read_for_it
         after = (await health_of(daemon))["credentials"]["claude"]
     assert (after["state"], after["source"]) == ("present", "file")
     assert after["expires_at"] > 0
+    assert (after["refresh"], after["last_refresh"]) == ("never", None)
     assert "FAKE" not in str(before) + str(after)
 
 
