@@ -142,7 +142,7 @@ async def asked(demo: Demo, body: Any, headers: Mapping[str, str] = TOKEN) -> Re
 
 @contextlib.asynccontextmanager
 async def playing(
-    place: Place, *arguments: str, program: tuple[str, ...] = ("-m", "claude_proxy.demo"), wait: bool = True
+    place: Place, *arguments: str, program: tuple[str, ...] = ("-m", "claude_proxy", "demo"), wait: bool = True
 ) -> AsyncIterator[Demo]:
     """Starts the demo; kills it in the end where it is still there. Every other host lies behind a dead proxy."""
     with refusing_url() as nowhere:

@@ -1,12 +1,27 @@
-"""`claude-proxy demo` on the command line: its help, and what it says where it cannot start."""
+"""`claude-proxy demo` on the command line: what it shows by itself, its help, what it says where it cannot start."""
 
 import os
+import re
 import sys
 from pathlib import Path
 
 from tests.test_main import run
 
-DEMO = (sys.executable, "-m", "claude_proxy.demo")
+DEMO = (sys.executable, "-m", "claude_proxy", "demo")
+
+
+def test_it_asks_itself_shows_the_ways_and_ends(tmp_path: Path) -> None:
+    code, said, complaint = run(tmp_path, *DEMO, "--once")
+    assert (code, complaint) == (0, "")
+    ways = re.findall(r"^\d\d:\d\d:\d\d main  (\S+) +→ (\w+) +200 +(\d)", said, re.MULTILINE)
+    assert [(model.split("-")[1], upstream, tries) for model, upstream, tries in ways] == [
+        ("opus", "claude", "1"),
+        ("haiku", "minimax", "1"),
+        ("haiku", "claude", "3"),
+    ]
+    assert said.count("· minimax failed: 529 overloaded") == 2
+    assert said.endswith("\nEnded. Nothing was left behind.\n")
+    assert "ANTHROPIC_BASE_URL" not in said  # nobody could use it
 
 
 def test_its_help_begins_with_what_it_is_and_names_every_exit_code(tmp_path: Path) -> None:

@@ -21,7 +21,8 @@ def main() -> None:
             os.write(notes, json.dumps([event, *told], default=repr).encode() + b"\n")
 
     sys.addaudithook(note)
-    runpy.run_module("claude_proxy.demo", run_name="__main__", alter_sys=True)
+    sys.argv.insert(1, "demo")
+    runpy.run_module("claude_proxy", run_name="__main__", alter_sys=True)
 
 
 if __name__ == "__main__":

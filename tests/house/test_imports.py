@@ -30,7 +30,6 @@ WITHIN_FUNCTIONS = {
         "claude_proxy.commands.probe",
     },
     "demo.command": {"claude_proxy.demo.stage"},
-    "demo.__main__": {"claude_proxy.demo.command"},
     "cli": {"claude_proxy.config.load", "claude_proxy.daemon", "claude_proxy.explain"},
     "__main__": {"claude_proxy.cli"},
 }
