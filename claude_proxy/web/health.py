@@ -1,6 +1,7 @@
 """`/health`, `/livez` and `/metrics`: how the daemon is, without a secret."""
 
 import math
+import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -41,6 +42,7 @@ class Health:
         body = {
             "status": "draining" if self._drain.draining else "healthy",
             "version": __version__,
+            "pid": os.getpid(),
             "uptime_seconds": round(time.monotonic() - self._started, 1),
             "in_flight": self._drain.in_flight,
             "upstreams": {name: _upstream(upstream) for name, upstream in upstreams.items()},
