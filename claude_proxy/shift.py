@@ -249,6 +249,7 @@ class Shift:
         drain.begin(refuse=refuse)
         if not refuse:
             await self._gate.close()
+            self._listening.close()  # where nobody else has it any more, clients shall be refused rather than wait
         if self._next is not None:
             self.stand_ins.append(self._next)
         for stand_in in self.stand_ins:

@@ -17,14 +17,14 @@ FLOORS = [
     {"assembly", "handover", "listening", "notify"},
     {"shift"},
     {"daemon", "explain"},
-    {"cli"},
+    {"cli", "service"},
     {"__main__"},
 ]
 
 # exchange is the noun of floor 2: it names failures and the wire only, but credentials need not know it.
 LIBRARIES = {
     "aiohttp": {"upstreams.transport", "web", "daemon"},
-    "click": {"cli"},
+    "click": {"cli", "service"},
     "keyring": {"credentials.keychain"},
     "msgspec": {"wire", "dialects", "forwarding.commit", "explain"},
     "multidict": {"upstreams.transport", "web"},

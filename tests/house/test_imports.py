@@ -14,7 +14,12 @@ CLIENT_NAMES = {"ClientSession", "ClientTimeout", "ClientResponse", "TCPConnecto
 SERVER_NAMES = {"web", "web_protocol", "web_request", "web_response", "web_runner", "web_server"}
 
 # keyring costs 60 ms and 25 MB, and most users never need it; aiohttp must find a cleaned environment.
-WITHIN_FUNCTIONS = {"credentials.keychain": {"keyring", "keyring.errors"}, "__main__": {"claude_proxy.cli"}}
+# The configuration leads to aiohttp, 300 ms, which `service --help` does not need.
+WITHIN_FUNCTIONS = {
+    "credentials.keychain": {"keyring", "keyring.errors"},
+    "__main__": {"claude_proxy.cli"},
+    "service.commands": {"claude_proxy.config.load", "claude_proxy.config.tree"},
+}
 
 INSIDE = "claude_proxy."
 
