@@ -16,8 +16,8 @@ FLOORS = [
     {"config"},
     {"assembly", "handover", "listening", "notify"},
     {"shift"},
-    {"daemon", "explain"},
-    {"cli", "service"},
+    {"daemon", "explain", "service"},
+    {"cli"},
     {"__main__"},
 ]
 
