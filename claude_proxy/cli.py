@@ -1,4 +1,4 @@
-"""The command line: `claude-proxy serve`, `demo`, `check`, `explain`, `init`, `status`, `key`, `login`, `logout`.
+"""The command line: `claude-proxy serve` and the commands around it.
 
 What leads to the settings of every room, and so to aiohttp, is imported in the command that needs it: it takes
 300 ms, and a command that only asks the daemon shall answer within 100.
@@ -18,9 +18,12 @@ from claude_proxy.commands.options import CONFIG, config_option, told_if_faulty
 from claude_proxy.commands.status import status
 from claude_proxy.config.layers import default_path, default_text
 from claude_proxy.demo.command import demo
+from claude_proxy.service.commands import service
 
 
-@click.group(commands=[demo, status, key, login, logout], context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    commands=[demo, service, status, key, login, logout], context_settings={"help_option_names": ["-h", "--help"]}
+)
 @click.version_option(__version__, prog_name="claude-proxy")
 def main() -> None:
     """A local daemon between your own Claude Code and the model APIs.
@@ -29,6 +32,7 @@ def main() -> None:
     Examples:
       claude-proxy demo
       claude-proxy serve
+      claude-proxy service install
       claude-proxy status
       claude-proxy key set minimax
       claude-proxy explain --model claude-haiku-4-5-20251001

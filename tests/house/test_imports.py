@@ -30,6 +30,7 @@ WITHIN_FUNCTIONS = {
         "claude_proxy.commands.probe",
     },
     "demo.command": {"claude_proxy.demo.stage"},
+    "service.commands": {"claude_proxy.config.load", "claude_proxy.config.tree"},
     "cli": {"claude_proxy.config.load", "claude_proxy.daemon", "claude_proxy.explain"},
     "__main__": {"claude_proxy.cli"},
 }
