@@ -10,6 +10,7 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tests.downloads import downloading
 from tests.house.source import REPOSITORY
 
 Instruction = tuple[str, str]
@@ -96,12 +97,11 @@ class Image:
                 shutil.copy(REPOSITORY / source, self.directory / target)
 
     def _run(self, command: str) -> None:
-        told = {name: value for name, value in os.environ.items() if name.startswith(("PIP_", "XDG_CACHE", "SSL_"))}
         environment = {
-            "HOME": os.environ["HOME"],  # where pip's cache is, which the build mounts
+            "HOME": str(self.root / "root"),
             "PATH": f"{self.root}/usr/local/bin:{os.environ['PATH']}",
             "OWNER": str(self.owner),
-            **told,
+            **downloading(),  # the build mounts a cache as well
             **self.environment,
         }
         self.ran.append(self.inside(command))
