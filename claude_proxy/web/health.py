@@ -1,6 +1,7 @@
 """`/health`, `/livez` and `/metrics`: how the daemon is, without a secret."""
 
 import math
+import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -12,6 +13,7 @@ from claude_proxy import __version__
 from claude_proxy.credentials.credential import SupplyState
 from claude_proxy.forwarding.forwarder import Forwarder
 from claude_proxy.upstreams.breakers import Part
+from claude_proxy.upstreams.route import Route
 from claude_proxy.upstreams.upstream import Upstream
 from claude_proxy.web.drain import Drain
 from claude_proxy.web.errors import SERVER
@@ -37,15 +39,18 @@ class Health:
 
     async def health(self, _: web.BaseRequest) -> web.Response:
         """200 `healthy`, 503 `draining`."""
-        upstreams = self._forwarder.routes.upstreams
+        routes = self._forwarder.routes
+        upstreams = routes.upstreams
         body = {
             "status": "draining" if self._drain.draining else "healthy",
             "version": __version__,
+            "pid": os.getpid(),
             "uptime_seconds": round(time.monotonic() - self._started, 1),
             "in_flight": self._drain.in_flight,
             "upstreams": {name: _upstream(upstream) for name, upstream in upstreams.items()},
             "credentials": _credentials(upstreams),
             "quota": self._quota(),
+            "routes": [_route(route) for route in routes.routes],
         }
         return answer_json(body, 503 if self._drain.draining else 200)
 
@@ -86,6 +91,16 @@ def _part(part: Part) -> dict[str, Any]:
     }
 
 
+def _route(route: Route) -> dict[str, Any]:
+    match = route.match
+    return {
+        "model": match.model,
+        "agent": match.agent,
+        "background": match.background and str(match.background),
+        "to": [{"upstream": target.upstream.name, "model": target.model} for target in route.targets],
+    }
+
+
 def _seconds(left: float) -> float | None:
     """Null where there is nothing to wait for, and where waiting changes nothing."""
     return round(left, 1) or None if math.isfinite(left) else None
@@ -93,7 +108,9 @@ def _seconds(left: float) -> float | None:
 
 def _credentials(upstreams: Mapping[str, Upstream]) -> dict[str, Any]:
     states: dict[str, SupplyState] = {}
+    sources: dict[str, list[str]] = {}
     for upstream in upstreams.values():
+        sources[upstream.credential] = [source.name for source in upstream.supply.sources()]
         state = upstream.supply.state()
         if refusal := upstream.breaker.refusal:
             state = replace(state, state="refused", detail=refusal)
@@ -105,6 +122,7 @@ def _credentials(upstreams: Mapping[str, Upstream]) -> dict[str, Any]:
             "source": state.source,
             "detail": state.detail or None,
             "expires_at": state.expires_at,
+            "sources": sources[name],
         }
         for name, state in states.items()
     }
