@@ -15,7 +15,7 @@ FLOORS = [
     {"web"},
     {"config"},
     {"assembly"},
-    {"daemon", "explain"},
+    {"daemon", "explain", "toggle"},
     {"cli"},
     {"__main__"},
 ]
@@ -23,11 +23,11 @@ FLOORS = [
 # exchange is the noun of floor 2: it names failures and the wire only, but credentials need not know it.
 LIBRARIES = {
     "aiohttp": {"upstreams.transport", "web", "daemon"},
-    "click": {"cli"},
+    "click": {"cli", "toggle.commands", "toggle.tell"},
     "keyring": {"credentials.keychain"},
     "msgspec": {"wire", "dialects", "forwarding.commit", "explain"},
     "multidict": {"upstreams.transport", "web"},
-    "platformdirs": {"config.load"},
+    "platformdirs": {"config.load", "toggle.places"},
     "prometheus_client": {"observers.metrics"},
     "tenacity": {"forwarding.attempt"},
     "yaml": {"config", "web.openapi"},
