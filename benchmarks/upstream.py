@@ -24,13 +24,13 @@ def answer_pieces(events: int) -> tuple[bytes, ...]:
     """The writes of one answer: its head, then each event as a chunk of its own."""
     if events == 0:
         body = json_answer()
-        return (_head(f"content-type: application/json\r\ncontent-length: {len(body)}") + body,)
-    head = _head("content-type: text/event-stream; charset=utf-8\r\ntransfer-encoding: chunked")
+        return (answer_head(f"content-type: application/json\r\ncontent-length: {len(body)}") + body,)
+    head = answer_head("content-type: text/event-stream; charset=utf-8\r\ntransfer-encoding: chunked")
     chunks = (b"%x\r\n%s\r\n" % (len(event), event) for event in stream_answer(events))
     return (head, *chunks, b"0\r\n\r\n")
 
 
-def _head(more: str, status: str = "200 OK") -> bytes:
+def answer_head(more: str, status: str = "200 OK") -> bytes:
     return f"HTTP/1.1 {status}\r\n{ANSWER_HEADERS}{more}\r\n\r\n".encode()
 
 
@@ -51,7 +51,7 @@ class Upstream(asyncio.Protocol):
             pieces = self._answer()
         except (FramingError, ValueError) as error:
             complaint = f"the stand-in upstream refuses this request: {error}".encode()
-            self._transport.write(_head(f"content-length: {len(complaint)}", "400 Bad Request") + complaint)
+            self._transport.write(answer_head(f"content-length: {len(complaint)}", "400 Bad Request") + complaint)
             self._transport.close()
             return
         for piece in pieces:  # each is a send() of its own, as the events of a real API are

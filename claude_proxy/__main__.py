@@ -1,6 +1,9 @@
 """`claude-proxy` and `python -m claude_proxy`: the way in."""
 
 import os
+import sys
+
+_FAULTY = 78  # daemon.EXIT_CONFIG, which must not be imported yet
 
 
 def main() -> None:
@@ -9,7 +12,13 @@ def main() -> None:
     os.environ.pop("SSLKEYLOGFILE", None)
     from claude_proxy.cli import main as command
 
-    command(prog_name="claude-proxy")
+    try:
+        command(prog_name="claude-proxy")
+    except SystemExit as end:
+        # launchd starts again whatever fails, every ten seconds; with its KeepAlive only 0 means that it need not.
+        if end.code == _FAULTY and os.environ.get("XPC_SERVICE_NAME") == "claude-proxy":
+            sys.exit(0)
+        raise
 
 
 if __name__ == "__main__":

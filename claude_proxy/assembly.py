@@ -1,7 +1,6 @@
 """The house put together: the only file that knows every concrete class. Lifetimes nest."""
 
-import re
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -9,22 +8,28 @@ from pathlib import Path
 
 from claude_proxy.config.sections import takes_login
 from claude_proxy.config.settings import CredentialSettings, Settings, UpstreamSettings
+from claude_proxy.credentials.account import login_file
 from claude_proxy.credentials.chain import SupplyChain
 from claude_proxy.credentials.credential import (
     Credential,
     CredentialSource,
     CredentialSupply,
-    CredentialUnavailable,
     Scheme,
     anthropic_credential,
+    one_word,
 )
 from claude_proxy.credentials.environment import EnvironmentSource
 from claude_proxy.credentials.file import FileSource
 from claude_proxy.credentials.guard import SubscriptionGuard
-from claude_proxy.credentials.keychain import OWN_SERVICE, KeychainSource, claude_item
+from claude_proxy.credentials.key_file import keys_directory
+from claude_proxy.credentials.keychain import KeychainSource, claude_item
 from claude_proxy.credentials.login import read_login
+from claude_proxy.credentials.own_key import OwnKeySource
 from claude_proxy.credentials.pass_through import PassThrough
+from claude_proxy.credentials.refresh import Refresher
+from claude_proxy.credentials.spelling import SETUP_TOKEN, STORED_SETUP_TOKEN, is_login_file
 from claude_proxy.credentials.token_store import TokenStore
+from claude_proxy.credentials.upkeep import EVERY, upkeep
 from claude_proxy.dialects.anthropic import AnthropicDialect
 from claude_proxy.dialects.compatible import CompatibleDialect, CompatibleTraits
 from claude_proxy.dialects.dialect import Dialect
@@ -50,8 +55,6 @@ from claude_proxy.web.models import ModelsDoor
 
 Learn = Callable[[str], None]
 
-_ONE_WORD = re.compile(r"[!-z|~]+")  # visible ASCII without braces: a key is no JSON
-
 
 @dataclass(slots=True, repr=False)
 class House:
@@ -67,6 +70,7 @@ class House:
     learn: Learn
     models: dict[str, str]
     quotas: QuotaWatch
+    refresher: Refresher
 
     def reload(self, settings: Settings) -> None:
         """Puts another configuration in force for new requests; breakers and places are kept by name.
@@ -87,25 +91,37 @@ class House:
         self.quotas.keep(name for name, its in settings.upstreams.items() if its.base_url == addresses.get(name))
         self.models.clear()
         self.models.update(listed_models(settings))
-        self.forwarder.routes = build_routes(settings, self.environment, self.learn, kept)
+        self.forwarder.routes = build_routes(settings, self.environment, self.learn, kept, self.refresher)
         self.forwarder.attempts = Attempts(self.transport, settings.retry, self.observer, settings.access.carried_in)
         self.settings = settings
 
 
 @asynccontextmanager
-async def assemble(settings: Settings, environment: Mapping[str, str], port: int, learn: Learn) -> AsyncIterator[House]:
-    """The house, standing until the block ends. `port` is the one that the daemon listens on."""
+async def assemble(
+    settings: Settings,
+    environment: Mapping[str, str],
+    port: int,
+    learn: Learn,
+    check_every: float = EVERY,
+    *,
+    observers: Sequence[Observer] = (),
+) -> AsyncIterator[House]:
+    """The house, standing until the block ends. `port` is the one that the daemon listens on.
+
+    `check_every` is in seconds: how often a stored login is looked after that is in use. `observers` are told after
+    those of the house.
+    """
     if settings.access.token:
         learn(settings.access.token)
     drain = Drain()
-    async with open_session() as session:
+    async with open_session() as session, Refresher(environment) as refresher:
         transport = Transport(session)
-        routes = build_routes(settings, environment, learn)
+        routes = build_routes(settings, environment, learn, refresher=refresher)
         models = listed_models(settings)
         metrics = Metrics(models.__contains__)
         quotas = QuotaWatch()
         metrics.registry.register(QuotaCollector(lambda: quotas.readings))
-        observer = ObserverChain([ExchangeLog(), metrics, quotas])
+        observer = ObserverChain([ExchangeLog(), metrics, quotas, *observers])
         header = settings.access.carried_in
         forwarder = Forwarder(routes, Attempts(transport, settings.retry, observer, header), observer)
         metrics.registry.register(
@@ -119,7 +135,10 @@ async def assemble(settings: Settings, environment: Mapping[str, str], port: int
             ModelsDoor(models),
             Health(drain, forwarder, metrics.render, CONTENT_TYPE, quotas.shown),
         )
-        yield House(app, drain, forwarder, transport, observer, settings, environment, learn, models, quotas)
+        async with upkeep(partial(_supplies, forwarder), check_every):
+            yield House(
+                app, drain, forwarder, transport, observer, settings, environment, learn, models, quotas, refresher
+            )
 
 
 def build_routes(
@@ -127,15 +146,17 @@ def build_routes(
     environment: Mapping[str, str],
     learn: Learn,
     before: Mapping[str, Upstream] | None = None,
+    refresher: Refresher | None = None,
 ) -> RouteTable:
     """The route table with everything that it leads to; what is learnt of upstreams that stay is taken over.
 
-    Reads no credential and asks nobody.
+    Reads no credential and asks nobody. Without a `refresher` no stored login is ever renewed for it.
     """
     sentinels = settings.sentinels | ({settings.access.token} if settings.access.token else frozenset())
     kept = before or {}
     supplies = {
-        name: supply(credential, sentinels, environment, learn) for name, credential in settings.credentials.items()
+        name: supply(credential, sentinels, environment, learn, refresher)
+        for name, credential in settings.credentials.items()
     }
     upstreams = {
         name: _upstream(upstream, settings, supplies, sentinels, kept.get(name))
@@ -197,11 +218,16 @@ def _upstream(
         auth=settings.auth,
         sentinels=sentinels,
         takes_login=takes_login(settings.dialect, settings.base_url),
+        sources=named.sources if named is not None else (),
     )
 
 
 def supply(
-    settings: CredentialSettings, sentinels: frozenset[str], environment: Mapping[str, str], learn: Learn
+    settings: CredentialSettings,
+    sentinels: frozenset[str],
+    environment: Mapping[str, str],
+    learn: Learn,
+    refresher: Refresher | None = None,
 ) -> CredentialSupply:
     """The supply for a list of sources: `client` where it stands, runs of other sources around it as stores."""
     guard = SubscriptionGuard()
@@ -210,7 +236,17 @@ def supply(
 
     def close_run() -> None:
         if run:
-            supplies.append(TokenStore(tuple(run), guard, ttl=settings.cache_ttl, learn=learn))
+            stored = any(source.name in {"keychain", "file"} for source in run)
+            supplies.append(
+                TokenStore(
+                    tuple(run),
+                    guard,
+                    ttl=settings.cache_ttl,
+                    learn=learn,
+                    refresh=settings.refresh if stored else None,
+                    refresher=refresher,
+                )
+            )
             run.clear()
 
     for name in settings.sources:
@@ -218,12 +254,13 @@ def supply(
             close_run()
             supplies.append(PassThrough(sentinels))
         else:
-            run.append(_source(name, settings, environment))
+            run.append(source_named(name, settings, environment))
     close_run()
     return supplies[0] if len(supplies) == 1 else SupplyChain(supplies)
 
 
-def _source(name: str, settings: CredentialSettings, environment: Mapping[str, str]) -> CredentialSource:
+def source_named(name: str, settings: CredentialSettings, environment: Mapping[str, str]) -> CredentialSource:
+    """The source of this spelling; all but `client`, which is no place."""
     timeout = settings.read_timeout
     kind, _, rest = name.partition(":")
     match kind, rest:
@@ -234,38 +271,36 @@ def _source(name: str, settings: CredentialSettings, environment: Mapping[str, s
         case "keychain", _:
             service, account = claude_item(environment)
             return KeychainSource(name, service, account, read_login, timeout=timeout)
+        case "keyring", _ if name == STORED_SETUP_TOKEN:
+            keys = keys_directory(environment)
+            # Asked for in every household, and there in few: no keychain is read for nothing.
+            return OwnKeySource(name, SETUP_TOKEN, _setup_token_text, keys, timeout=timeout, noted_only=True)
         case "keyring", entry:
-            return KeychainSource(name, OWN_SERVICE, entry, _key_text, timeout=timeout)
+            return OwnKeySource(name, entry, _key_text, keys_directory(environment), timeout=timeout)
         case "file", "":
-            return FileSource(name, _login_file(environment), read_login, timeout=timeout)
+            return FileSource(name, login_file(environment), read_login, timeout=timeout)
+        case "file", path if is_login_file(name):
+            return FileSource(name, Path(path).expanduser(), read_login, timeout=timeout, private=True)
         case _:
             return FileSource(name, Path(rest).expanduser(), _key_text, timeout=timeout, private=True)
 
 
-def _login_file(environment: Mapping[str, str]) -> Path:
-    home = Path(environment.get("HOME") or Path.home())
-    return Path(environment.get("CLAUDE_CONFIG_DIR") or home / ".claude") / ".credentials.json"
-
-
 def _key(secret: str, source: str) -> Credential:
     """A key as Anthropic's own API takes it; any other upstream sets its own header (`auth`)."""
-    return anthropic_credential(_one_word(secret, source), source)
+    return anthropic_credential(one_word(secret, source), source)
 
 
 def _setup_token(secret: str, source: str) -> Credential:
     """What `claude setup-token` printed: a login for a year, which nobody renews."""
-    return Credential(_one_word(secret, source), Scheme.BEARER, source, stored_login=True)
-
-
-def _one_word(text: str, place: str) -> str:
-    key = text.strip()
-    if not _ONE_WORD.fullmatch(key):
-        raise CredentialUnavailable(f"{place} does not hold one key and nothing else")
-    return key
+    return Credential(one_word(secret, source), Scheme.BEARER, source, stored_login=True)
 
 
 def _key_text(text: str, source: CredentialSource) -> Credential | None:
-    return anthropic_credential(_one_word(text, source.place), source.name) if text.strip() else None
+    return anthropic_credential(one_word(text, source.place), source.name) if text.strip() else None
+
+
+def _setup_token_text(text: str, source: CredentialSource) -> Credential | None:
+    return _setup_token(text, source.name) if text.strip() else None
 
 
 def _states(forwarder: Forwarder) -> Mapping[str, UpstreamState]:
@@ -275,6 +310,11 @@ def _states(forwarder: Forwarder) -> Mapping[str, UpstreamState]:
 def _state(upstream: Upstream) -> UpstreamState:
     open_for = [(str(part.of), part.breaker.cause.value) for part in upstream.breaker.parts() if part.breaker.cause]
     return UpstreamState(str(upstream.breaker.state), open_for, upstream.slots.in_use, upstream.slots.waiting)
+
+
+def _supplies(forwarder: Forwarder) -> list[CredentialSupply]:
+    """Those in force, each once: several upstreams may share one."""
+    return list({id(upstream.supply): upstream.supply for upstream in forwarder.routes.upstreams.values()}.values())
 
 
 def _reads(forwarder: Forwarder) -> Mapping[tuple[str, str], int]:

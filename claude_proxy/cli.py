@@ -1,4 +1,8 @@
-"""The command line: `claude-proxy serve`, `check`, `explain`, `init`."""
+"""The command line: `claude-proxy serve` and the commands around it.
+
+What leads to the settings of every room, and so to aiohttp, is imported in the command that needs it: it takes
+300 ms, and a command that only asks the daemon shall answer within 100.
+"""
 
 import os
 import sys
@@ -8,48 +12,35 @@ from typing import Any
 import click
 
 from claude_proxy import __version__
-from claude_proxy.config.load import default_path, default_text, load
-from claude_proxy.config.settings import Settings
-from claude_proxy.config.tree import ConfigurationError
-from claude_proxy.daemon import EXIT_CONFIG, PortTaken
-from claude_proxy.daemon import serve as run_daemon
-from claude_proxy.explain import Question, explain_lines
+from claude_proxy.commands.key import key
+from claude_proxy.commands.login import login, logout
+from claude_proxy.commands.options import CONFIG, config_option, told_if_faulty
+from claude_proxy.commands.status import status
+from claude_proxy.config.layers import default_path, default_text
+from claude_proxy.demo.command import demo
+from claude_proxy.service.commands import service
 
-_config_option = click.option(
-    "--config",
-    "path",
-    type=click.Path(path_type=Path, dir_okay=False),
-    envvar="CLAUDE_PROXY_CONFIG",
-    help="The configuration file. Default: ~/.config/claude-proxy/config.yaml, if it is there.",
+
+@click.group(
+    commands=[demo, service, status, key, login, logout], context_settings={"help_option_names": ["-h", "--help"]}
 )
-
-
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="claude-proxy")
 def main() -> None:
     """A local daemon between your own Claude Code and the model APIs.
 
     \b
     Examples:
+      claude-proxy demo
       claude-proxy serve
-      claude-proxy check
+      claude-proxy service install
+      claude-proxy status
+      claude-proxy key set minimax
       claude-proxy explain --model claude-haiku-4-5-20251001
     """
 
 
-def _load(path: Path | None, overrides: dict[str, object] | None = None) -> Settings:
-    try:
-        return load(path, os.environ, overrides)
-    except ConfigurationError as error:
-        for complaint in error.complaints:
-            click.echo(str(complaint), err=True)
-        count = len(error.complaints)
-        click.echo(f"{count} fault{'s' if count > 1 else ''} in the configuration", err=True)
-        sys.exit(EXIT_CONFIG)
-
-
 @main.command()
-@_config_option
+@config_option
 @click.option("--host", help="The address to listen on.")
 @click.option("--port", type=click.IntRange(0, 65535), help="The port to listen on; 0 for any free one.")
 @click.option("--log-level", type=click.Choice(["debug", "info", "warning", "error"]))
@@ -61,6 +52,10 @@ def serve(path: Path | None, **options: Any) -> None:
     Ctrl-C or SIGTERM lets running answers finish, a second one ends at once. SIGHUP reloads the configuration.
     Exit codes: 0 ended after draining, 1 ended at once, 78 faulty configuration or address not free.
     """
+    from claude_proxy.config.load import load
+    from claude_proxy.daemon import PortTaken
+    from claude_proxy.daemon import serve as run_daemon
+
     names = {
         "host": "listen.host",
         "port": "listen.port",
@@ -68,28 +63,30 @@ def serve(path: Path | None, **options: Any) -> None:
         "log_format": "log.format",
     }
     overrides = {names[name]: value for name, value in options.items() if value is not None}
-    settings = _load(path, overrides)
+    settings = told_if_faulty(lambda: load(path, os.environ, overrides))
     try:
         code = run_daemon(settings, dict(os.environ), lambda: load(path, os.environ, overrides))
     except PortTaken as error:
         click.echo(f"claude-proxy: {error}", err=True)
-        code = EXIT_CONFIG
+        code = CONFIG
     sys.exit(code)
 
 
 @main.command()
-@_config_option
+@config_option
 def check(path: Path | None) -> None:
     """Say what is wrong with the configuration, all at once, and where.
 
     Exit codes: 0 nothing is wrong, 78 something is.
     """
-    settings = _load(path)
+    from claude_proxy.config.load import load
+
+    settings = told_if_faulty(lambda: load(path, os.environ))
     click.echo(f"{settings.file or 'the built-in configuration'}: nothing wrong")
 
 
 @main.command()
-@_config_option
+@config_option
 @click.option("--model", help="A model's name, as Claude Code would send it.")
 @click.option("--agent", type=click.Choice(["main", "sub"]), default="main", show_default=True)
 @click.option(
@@ -100,19 +97,23 @@ def check(path: Path | None) -> None:
 )
 def explain(path: Path | None, model: str | None, agent: str, request_file: Path | None) -> None:
     """Say where a request would go, in which order, and with which credential; nothing is sent."""
+    from claude_proxy.config.load import load
+    from claude_proxy.explain import Question, explain_lines
+
     if (model is None) == (request_file is None):
         raise click.UsageError("give either --model NAME or --request FILE")
     body = request_file.read_bytes() if request_file else None
     question = Question(model, agent == "sub", body)
+    settings = told_if_faulty(lambda: load(path, os.environ))
     try:
-        for line in explain_lines(_load(path), os.environ, question):
+        for line in explain_lines(settings, os.environ, question):
             click.echo(line)
     except ValueError as error:
         raise click.ClickException(f"{request_file}: {error}") from None
 
 
 @main.command()
-@_config_option
+@config_option
 @click.option("--force", is_flag=True, help="Overwrite a file that is there.")
 def init(path: Path | None, *, force: bool) -> None:
     """Write a configuration file with every setting and its explanation."""

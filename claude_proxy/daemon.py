@@ -1,44 +1,73 @@
-"""The daemon: takes its socket, serves, reloads, drains, leaves."""
+"""The daemon: how its process begins, protects itself, and ends."""
 
 import asyncio
 import contextlib
 import errno
+import faulthandler
 import gc
 import logging
 import os
 import resource
-import signal
 import socket
 import sys
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import Any, Self
 
-from aiohttp import web
-
-from claude_proxy import __version__
-from claude_proxy.assembly import House, assemble
+from claude_proxy import listening as sockets
+from claude_proxy import notify
+from claude_proxy.assembly import assemble
 from claude_proxy.config.settings import LogSettings, Settings
-from claude_proxy.config.tree import ConfigurationError
+from claude_proxy.handover import VARIABLE, Handed, Predecessor, StandIn, become_successor, own_command
+from claude_proxy.listening import CannotListen, Listening, listen
 from claude_proxy.logline import JsonFormatter, KeyValueFormatter, Redactor, say
 from claude_proxy.logwriter import LogWriter
+from claude_proxy.notify import Notifier
+from claude_proxy.shift import End, Load, Shift
+from claude_proxy.web.gate import Gate
 from claude_proxy.web.protocol import Server
 
 _log = logging.getLogger(__name__)
 
-_BACKLOG = 128
-_PROGRESS_EVERY = 10.0  # seconds between two lines about a drain
 _DESCRIPTORS = 65536
-_LAST_WAIT = 0.1  # seconds for connections to close; what runs has ended by then, or shall not be waited for
+_OURS = (*sockets.VARIABLES, *notify.VARIABLES, VARIABLE)
 _FORCED = 1
 EXIT_CONFIG = 78  # EX_CONFIG of sysexits.h: a service manager need not try again
 
-Load = Callable[[], Settings]
+PortTaken = CannotListen
 
 
-class PortTaken(Exception):
-    """The address is in use, or may not be used; the text says what to do."""
+@dataclass(frozen=True)
+class Start:
+    """What a process begins with: its sockets, its manager, and its relatives."""
+
+    listening: Listening
+    notifier: Notifier
+    predecessor: Predecessor | None = None
+    stand_ins: list[StandIn] = field(default_factory=list)
+
+    @classmethod
+    def read(cls, settings: Settings, variables: Mapping[str, str]) -> Self:
+        """From the variables that a manager or a predecessor has set. Raises PortTaken."""
+        notifier = Notifier(variables)
+        if VARIABLE not in variables:
+            return cls(listen(settings, variables), notifier)
+        handed = Handed.read(variables[VARIABLE])
+        return cls(
+            Listening([socket.socket(fileno=number) for number in handed.sockets], held=handed.held),
+            notifier,
+            Predecessor(handed.channel) if handed.channel is not None else None,
+            [StandIn(socket.socket(fileno=channel), pid) for channel, pid in handed.stand_ins],
+        )
+
+    def close(self) -> None:
+        self.listening.close()
+        if self.predecessor is not None:
+            self.predecessor.close()
+        for stand_in in self.stand_ins:
+            stand_in.channel.close()
 
 
 def serve(settings: Settings, environment: Mapping[str, str], load: Load) -> int:
@@ -46,17 +75,28 @@ def serve(settings: Settings, environment: Mapping[str, str], load: Load) -> int
 
     Raises PortTaken.
     """
+    # Meant for this process alone: what it starts must find none of it.
+    variables = {name: os.environ.pop(name) for name in _OURS if name in os.environ}
+    environment = {name: value for name, value in environment.items() if name not in _OURS}
     redactor = Redactor()
     # Not through sys.stderr: what waits in its buffer when the reader has gone would spoil the exit code.
     logs_to(LogWriter(partial(os.write, sys.stderr.fileno())), settings.log, redactor)
     _harden()
-    with contextlib.closing(_bind(settings)) as listening, asyncio.Runner() as runner:
-        code = runner.run(_serve(settings, environment, load, listening, redactor))
-        if code == _FORCED:
-            # At once: the runner would wait for its threads, and one of them for a name server.
+    start = Start.read(settings, variables)
+    if start.notifier.watchdog:
+        faulthandler.enable()  # a manager ends a stuck process by SIGABRT: the log then says where it was stuck
+    with contextlib.closing(start):
+        with asyncio.Runner() as runner:
+            end, stand_ins = runner.run(_serve(settings, environment, load, start, redactor))
+            if end is End.FORCED:
+                # At once: the runner would wait for its threads, and one of them for a name server.
+                logging.shutdown()
+                os._exit(_FORCED)
+        if end is End.SUCCEEDED:
             logging.shutdown()
-            os._exit(code)
-        return code
+            kept = {name: value for name, value in variables.items() if name in notify.VARIABLES}
+            become_successor(own_command(), start.listening.sockets, stand_ins, kept, held=start.listening.held)
+    return 0
 
 
 def logs_to(handler: logging.Handler, settings: LogSettings, redactor: Redactor) -> None:
@@ -80,61 +120,32 @@ def _harden() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, wanted), hard))
 
 
-def _bind(settings: Settings) -> socket.socket:
-    host, port = settings.listen.host.strip("[]"), settings.listen.port
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listening = socket.socket(family, socket.SOCK_STREAM)
-    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listening.bind((host, port))
-        listening.listen(_BACKLOG)
-    except OSError as error:
-        listening.close()
-        raise PortTaken(
-            f"cannot listen on {settings.listen.host}:{port}: {error.strerror}. "
-            f"See who has it: lsof -i :{port}; or take another port: claude-proxy serve --port {port + 1}"
-        ) from None
-    listening.setblocking(False)
-    return listening
-
-
 async def _serve(
     settings: Settings,
     environment: Mapping[str, str],
     load: Load,
-    listening: socket.socket,
+    start: Start,
     redactor: Redactor,
-) -> int:
-    loop = asyncio.get_running_loop()
-    signals: asyncio.Queue[signal.Signals] = asyncio.Queue()
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        loop.add_signal_handler(number, signals.put_nowait, number)
-    loop.set_exception_handler(LoopFaults())
-    port = listening.getsockname()[1]
-    async with assemble(settings, environment, port, redactor.learn) as house:
-        runner = web.ServerRunner(Server(house.app, settings.limits), shutdown_timeout=_LAST_WAIT)
-        await runner.setup()
+) -> tuple[End, list[StandIn]]:
+    asyncio.get_running_loop().set_exception_handler(LoopFaults())
+    listening = start.listening
+    async with assemble(settings, environment, listening.port, redactor.learn) as house:
+        gate = Gate(Server(house.app, settings.limits), listening.sockets)
+        shift = Shift(
+            house,
+            load,
+            gate,
+            listening,
+            start.notifier,
+            partial(StandIn.start, own_command(), listening.sockets, held=listening.held),
+            start.predecessor,
+            start.stand_ins,
+        )
+        _settle_memory()
         try:
-            await web.SockSite(runner, listening, backlog=_BACKLOG).start()
-            _settle_memory()
-            host = f"[{settings.listen.host}]" if ":" in settings.listen.host else settings.listen.host
-            say(
-                _log,
-                logging.INFO,
-                "listening",
-                url=f"http://{host}:{port}",
-                version=__version__,
-                pid=os.getpid(),
-                config=str(settings.file or "built-in"),
-            )
-            while True:
-                number = await signals.get()
-                if number is not signal.SIGHUP:
-                    break
-                _reload(house, load)
-            return await _drain(house, number, signals)
+            return await shift.run(), shift.stand_ins
         finally:
-            await runner.cleanup()
+            await gate.leave()
 
 
 def _settle_memory() -> None:
@@ -142,57 +153,6 @@ def _settle_memory() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(10_000, 20, 20)
-
-
-def _reload(house: House, load: Load) -> None:
-    try:
-        settings = load()
-    except ConfigurationError as error:
-        for complaint in error.complaints:
-            say(_log, logging.ERROR, "reload_refused", fault=str(complaint))
-        return
-    except Exception:
-        # A fault of ours in reading it must not end a daemon that is answering.
-        _log.exception("the configuration was not reloaded because of a fault in claude-proxy")
-        return
-    house.reload(settings)
-    logging.getLogger("claude_proxy").setLevel(settings.log.level.upper())
-    say(_log, logging.INFO, "reloaded", config=str(settings.file or "built-in"))
-
-
-async def _drain(house: House, number: signal.Signals, signals: "asyncio.Queue[signal.Signals]") -> int:
-    """Lets running exchanges finish; 0 once they have, 1 where a second signal or the ceiling ended them."""
-    house.drain.begin()
-    limit = house.settings.drain_timeout
-    say(_log, logging.INFO, "draining", signal=number.name, in_flight=house.drain.in_flight, limit_s=limit)
-    empty = asyncio.create_task(house.drain.empty(), name="drain")
-    deadline = asyncio.get_running_loop().time() + limit
-    try:
-        while True:
-            again = asyncio.create_task(_second(signals), name="second signal")
-            left = deadline - asyncio.get_running_loop().time()
-            await asyncio.wait(
-                {empty, again},
-                timeout=min(_PROGRESS_EVERY, max(0.0, left)),
-                return_when=asyncio.FIRST_COMPLETED,
-            )
-            forced = again.done()
-            again.cancel()
-            if empty.done():
-                say(_log, logging.INFO, "stopped")
-                return 0
-            if forced or left <= 0:
-                cause = "a second signal" if forced else "the drain timeout"
-                say(_log, logging.WARNING, "stopped", cause=cause, cut_off=house.drain.in_flight)
-                return _FORCED
-            say(_log, logging.INFO, "draining", in_flight=house.drain.in_flight, left_s=round(left))
-    finally:
-        empty.cancel()
-
-
-async def _second(signals: "asyncio.Queue[signal.Signals]") -> None:
-    while await signals.get() is signal.SIGHUP:
-        pass  # nothing to reload any more
 
 
 class LoopFaults:

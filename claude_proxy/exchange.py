@@ -28,7 +28,11 @@ def new_id() -> str:
 
 @dataclass(slots=True)
 class Attempt:
-    """One try at one upstream. Times are of the monotonic clock, in seconds."""
+    """One try at one upstream. Times are of the monotonic clock, in seconds.
+
+    `usage` is what an answer that is put together here has told of itself so far. None before it has begun, and
+    for all other answers, of which the reply knows.
+    """
 
     upstream: str
     model: str
@@ -38,6 +42,7 @@ class Attempt:
     status: int | None = None
     failure: Failure | None = None
     quota: Quota | None = None
+    usage: Usage | None = None
 
 
 @dataclass(slots=True)

@@ -1,20 +1,15 @@
 """Where a request would go, and why, without sending anything anywhere but to the daemon's own /health."""
 
-import http.client
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-import msgspec
-
 from claude_proxy.assembly import build_routes
 from claude_proxy.config.settings import Settings
 from claude_proxy.credentials.credential import SupplyState
+from claude_proxy.health_report import HealthReport, NotAnswering, ask_health
 from claude_proxy.upstreams.route import Target
 from claude_proxy.wire.messages import MESSAGES, ClientRequest
-
-_PATIENCE = 1.0  # seconds for the daemon on this machine
-_LARGEST = 1 << 20  # bytes of its answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +27,7 @@ def explain_lines(settings: Settings, environment: Mapping[str, str], question: 
     body = question.body or json.dumps({"model": question.model, "stream": True, "messages": []}).encode()
     request = ClientRequest.read("POST", MESSAGES, headers, body)
     decision = build_routes(settings, environment, _discard).decide(request)
-    running = _health(settings)
+    running = _running(settings)
     yield f"model      {request.model}"
     yield f"route      {decision.route}  ({decision.reason})"
     for number, target in enumerate(decision.targets, 1):
@@ -41,7 +36,7 @@ def explain_lines(settings: Settings, environment: Mapping[str, str], question: 
         yield f"daemon     does not answer on {settings.listen.host}:{settings.listen.port}; breakers are not known"
 
 
-def _target(number: int, target: Target, model: str, running: "_Health | None") -> Iterator[str]:
+def _target(number: int, target: Target, model: str, running: HealthReport | None) -> Iterator[str]:
     upstream = target.upstream
     name = f" as {target.model}" if target.model else ""
     yield f"{number}. target  {upstream.name}{name}  {upstream.base_url}"
@@ -61,46 +56,11 @@ def _target(number: int, target: Target, model: str, running: "_Health | None") 
     yield f"   credential {upstream.credential}: {state.state}{source}{detail}"
 
 
-class _Part(msgspec.Struct):
-    of: str
-    state: str
-    model: str | None = None
-    reason: str | None = None
-    retry_in_seconds: float | None = None
-
-
-class _Breaker(msgspec.Struct):
-    parts: list[_Part] = msgspec.field(default_factory=list)
-
-
-class _Upstream(msgspec.Struct):
-    breaker: _Breaker
-
-
-class _Credential(msgspec.Struct):
-    state: str
-    source: str | None = None
-    detail: str | None = None
-
-
-class _Health(msgspec.Struct):
-    """What of `/health` is looked at; whoever else answers on that port does not look like this."""
-
-    upstreams: dict[str, _Upstream]
-    credentials: dict[str, _Credential]
-
-
-def _health(settings: Settings) -> _Health | None:
-    """What the daemon on this machine says of itself, or None where none answers."""
-    host = settings.listen.host if settings.listen.host not in {"0.0.0.0", "::"} else "127.0.0.1"  # noqa: S104 - compared, not bound
-    connection = http.client.HTTPConnection(host.strip("[]"), settings.listen.port, timeout=_PATIENCE)
+def _running(settings: Settings) -> HealthReport | None:
     try:
-        connection.request("GET", "/health")
-        return msgspec.json.decode(connection.getresponse().read(_LARGEST), type=_Health)
-    except (OSError, http.client.HTTPException, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return ask_health(settings.listen.host, settings.listen.port)
+    except NotAnswering:
         return None
-    finally:
-        connection.close()
 
 
 def _discard(_: str) -> None:

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import json
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -101,8 +101,14 @@ class Aimock:
 
 
 @contextlib.asynccontextmanager
-async def running_aimock(program: str, directory: Path) -> AsyncIterator[Aimock]:
-    """Starts it on a free loopback port with the fixtures above; `program` is what `aimock_program` found."""
+async def running_aimock(
+    program: str, directory: Path, chaos: Mapping[str, float] | None = None
+) -> AsyncIterator[Aimock]:
+    """Starts it on a free loopback port with the fixtures above; `program` is what `aimock_program` found.
+
+    `chaos` is the rate of each of its faults: dropRate, malformedRate, rateLimitRate, disconnectRate. They are
+    drawn in this order, the next only where the one before did not hit.
+    """
     directory.mkdir(parents=True, exist_ok=True)
     fixtures, config = directory / "fixtures.json", directory / "aimock.json"
     fixtures.write_text(json.dumps({"fixtures": FIXTURES}))
@@ -113,7 +119,7 @@ async def running_aimock(program: str, directory: Path) -> AsyncIterator[Aimock]
                 "port": 0,
                 "auth": {"apiKeys": [KEY]},
                 "strict": True,
-                "llm": {"fixtures": str(fixtures), "chunkSize": 12},
+                "llm": {"fixtures": str(fixtures), "chunkSize": 12, "chaos": dict(chaos or {})},
             }
         )
     )

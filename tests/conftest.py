@@ -2,9 +2,14 @@
 
 import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
+import keyring
 import pytest
+from keyring.backends.fail import Keyring as NoKeyring
+
+from tests.memory_keyring import MemoryKeyring
 
 NODE_BIN = Path(__file__).parent / "node" / "node_modules" / ".bin"
 
@@ -33,6 +38,29 @@ def claude_program() -> str:
 def aimock_program() -> str:
     """An independent stand-in of the API."""
     return need("aimock", "npm install --prefix tests/node")
+
+
+@pytest.fixture
+def memory_keyring() -> Iterator[MemoryKeyring]:
+    """A keychain of the test's own process; the one before comes back in the end."""
+    before = keyring.get_keyring()
+    memory = MemoryKeyring()
+    keyring.set_keyring(memory)
+    try:
+        yield memory
+    finally:
+        keyring.set_keyring(before)
+
+
+@pytest.fixture
+def no_keyring() -> Iterator[None]:
+    """A machine without a keychain."""
+    before = keyring.get_keyring()
+    keyring.set_keyring(NoKeyring())  # type: ignore[no-untyped-call]  # keyring has no types there
+    try:
+        yield
+    finally:
+        keyring.set_keyring(before)
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:

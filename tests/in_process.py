@@ -5,7 +5,7 @@ import contextlib
 import json
 import logging
 import socket
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from aiohttp import web
 
 from claude_proxy.assembly import House, assemble
 from claude_proxy.config.load import load
+from claude_proxy.exchange import Observer
 from claude_proxy.logline import JsonFormatter, Redactor
 from claude_proxy.web.protocol import Server
 from tests.asking import ask
@@ -59,20 +60,26 @@ class _Keeper(logging.Handler):
 
 @contextlib.asynccontextmanager
 async def in_process(
-    home: Path, config: Mapping[str, Any], env: Mapping[str, str] | None = None
+    home: Path,
+    config: Mapping[str, Any],
+    env: Mapping[str, str] | None = None,
+    *,
+    check_every: float = 1800.0,
+    observers: Sequence[Observer] = (),
 ) -> AsyncIterator[InProcess]:
     """Serves on a free port of 127.0.0.1 until the block ends, as the daemon does it."""
     path = home / "config.yaml"
     whole = {"listen": {"host": "127.0.0.1", "port": 0}, "credentials": ONLY_GIVEN, **config}
     path.write_text(yaml.safe_dump(whole))
-    environment = {"HOME": str(home), **(env or {})}
+    # No test runs the developer's own Claude Code by accident; one that means to says so.
+    environment = {"HOME": str(home), "CLAUDE_PROXY_CREDENTIALS__CLAUDE__REFRESH": "never", **(env or {})}
     settings = load(path, environment)
     redactor = Redactor()
     log = logging.getLogger("claude_proxy")
     with contextlib.closing(socket.create_server(("127.0.0.1", 0))) as listening:
         listening.setblocking(False)
         port = int(listening.getsockname()[1])
-        async with assemble(settings, environment, port, redactor.learn) as house:
+        async with assemble(settings, environment, port, redactor.learn, check_every, observers=observers) as house:
             runner = web.ServerRunner(Server(house.app, settings.limits), shutdown_timeout=1.0)
             await runner.setup()
             daemon = InProcess(house, port)

@@ -22,10 +22,15 @@ def clean_environment(home: Path, extra: Mapping[str, str] | None = None) -> dic
         "USER": "tester",
         # A test must not reach a real keyring by accident; those that mean to say so.
         "PYTHON_KEYRING_BACKEND": "keyring.backends.fail.Keyring",
+        # Nor may it run the developer's own Claude Code.
+        "CLAUDE_PROXY_CREDENTIALS__CLAUDE__REFRESH": "never",
         "PYTHONWARNINGS": "error",
     }
     environment.update(extra or {})
     return environment
+
+
+_RELOAD = re.compile(r'event"?[=:] ?"?reload')  # in either format of the log
 
 
 class Daemon:
@@ -75,6 +80,13 @@ class Daemon:
         # Not through Popen: it would reap a process that has just ended, and its exit code would be lost.
         with contextlib.suppress(ProcessLookupError):
             os.kill(self.process.pid, number)
+
+    async def reload(self) -> None:
+        """Has it read its configuration again; returns once it has said what it makes of it."""
+        before = len(self.lines)
+        self.signal(signal.SIGHUP)
+        async with asyncio.timeout(20), self._news:
+            await self._news.wait_for(lambda: any(_RELOAD.search(line) for line in self.lines[before:]))
 
     async def ended(self, seconds: float = 20) -> int:
         """The exit code, once it has ended."""

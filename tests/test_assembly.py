@@ -10,11 +10,13 @@ import pytest
 from claude_proxy.assembly import build_routes, listed_models, supply
 from claude_proxy.config.settings import CredentialSettings, Settings
 from claude_proxy.credentials.credential import Credential, CredentialUnavailable, Scheme, SubscriptionGuarded
+from claude_proxy.credentials.key_file import keys_directory, write_key_file
+from claude_proxy.demo.table import Table
 from claude_proxy.dialects.anthropic import AnthropicDialect
 from claude_proxy.dialects.compatible import CompatibleDialect
 from claude_proxy.dialects.minimax import MiniMaxDialect
 from claude_proxy.failures import Failure, FailureKind
-from claude_proxy.forwarding.attempt import RetrySettings
+from claude_proxy.forwarding.retry import RetrySettings
 from claude_proxy.upstreams.breaker import BreakerState
 from claude_proxy.wire.messages import ClientRequest
 from tests.asking import ask
@@ -22,6 +24,7 @@ from tests.claude_request import stored_login
 from tests.client_requests import message_request
 from tests.config.loading import loaded
 from tests.in_process import LOGIN, in_process
+from tests.memory_keyring import MemoryKeyring
 from tests.stand_in import StandIn, fails
 
 KEY = "FAKE-key-in-environment"
@@ -79,6 +82,50 @@ async def test_a_setup_token_of_the_environment_is_a_login() -> None:
     assert (found.secret, found.scheme, found.is_login) == (token, Scheme.BEARER, True)
 
 
+async def test_a_stored_setup_token_is_a_login_that_is_looked_for_where_it_was_noted(
+    tmp_path: Path, memory_keyring: MemoryKeyring
+) -> None:
+    memory_keyring.items["claude-proxy", "setup-token"] = "FAKE-setup-token"
+    env = {"HOME": str(tmp_path)}
+    assert await obtained(["keyring:setup-token"], message_request(), env) is None
+    assert memory_keyring.asked == []
+    write_key_file(keys_directory(env), "setup-token", "")
+    found = await obtained(["keyring:setup-token"], message_request(), env)
+    assert found is not None
+    assert (found.secret, found.scheme, found.source) == ("FAKE-setup-token", Scheme.BEARER, "keyring:setup-token")
+    assert found.is_login
+    assert found.expires_at is None
+
+
+async def test_a_key_of_our_own_is_found_in_its_file_and_in_the_keychain(
+    tmp_path: Path, memory_keyring: MemoryKeyring
+) -> None:
+    env = {"HOME": str(tmp_path)}
+    memory_keyring.items["claude-proxy", "x"] = KEY
+    found = await obtained(["keyring:x"], message_request(), env)
+    assert found is not None
+    assert (found.secret, found.scheme, found.is_login) == (KEY, Scheme.API_KEY, False)
+    write_key_file(keys_directory(env), "x", "FAKE-stored-later")
+    found = await obtained(["keyring:x"], message_request(), env)
+    assert found is not None
+    assert found.secret == "FAKE-stored-later"
+
+
+async def test_a_copied_login_is_known_by_the_name_of_its_file_and_must_be_private(tmp_path: Path) -> None:
+    file = tmp_path / "claude-credentials.json"
+    file.write_text(stored_login("FAKE-another-shape", expiresAt=4_000_000_000_000))
+    file.chmod(0o600)
+    found = await obtained([f"file:{file}"], message_request())
+    assert found is not None
+    assert (found.secret, found.is_login, found.expires_at) == ("FAKE-another-shape", True, 4_000_000_000.0)
+    other = message_request(headers=(("User-Agent", "curl/8"), ("Content-Type", "application/json")))
+    with pytest.raises(SubscriptionGuarded):
+        await obtained([f"file:{file}"], other)
+    file.chmod(0o644)
+    with pytest.raises(CredentialUnavailable, match="chmod 600"):
+        await obtained([f"file:{file}"], message_request())
+
+
 async def test_a_key_may_lie_in_a_private_file_of_its_own(tmp_path: Path) -> None:
     file = tmp_path / "key"
     file.write_text(f"  {KEY}\n")
@@ -106,6 +153,9 @@ async def test_the_logins_file_is_looked_for_in_claude_codes_own_directory(home:
     found = await obtained(["file"], message_request(), env)
     assert found is not None
     assert found.secret == "sk-ant-oat01-FAKE-elsewhere"
+    # Seen with 2.1.197: secrets alone may lie elsewhere still.
+    env = {"HOME": str(home), "CLAUDE_CONFIG_DIR": str(tmp_path), "CLAUDE_SECURESTORAGE_CONFIG_DIR": str(elsewhere)}
+    assert await obtained(["file"], message_request(), env) == found
 
 
 async def test_a_stored_login_serves_claude_code_alone(home: Path) -> None:
@@ -119,6 +169,15 @@ async def test_every_secret_that_is_read_is_learnt_so_that_no_log_shows_it(home:
     await obtained(["file"], message_request(), {"HOME": str(home)}, learnt)
     await obtained(["env:X_KEY"], message_request(), {"X_KEY": KEY}, learnt)
     assert learnt == [STORED, KEY]
+
+
+@pytest.mark.parametrize(
+    ("sources", "refresh"),
+    [(["client", "file"], "delegate"), (["keychain"], "delegate"), (["client", "env:X", "file:/key"], None)],
+)
+def test_only_where_a_login_is_stored_is_there_one_to_renew(sources: list[str], refresh: str | None) -> None:
+    settings = CredentialSettings("x", tuple(sources), 300.0, 5.0)
+    assert supply(settings, SENTINELS, {}, lambda _: None).state().refresh == refresh
 
 
 async def test_without_sources_there_is_no_credential() -> None:
@@ -150,6 +209,7 @@ def test_only_where_the_client_is_a_source_may_its_login_pass(tmp_path: Path) ->
     passing = {name: (upstream.pass_through, upstream.anonymous) for name, upstream in upstreams.items()}
     assert passing == {"claude": (True, False), "minimax": (False, False), "other": (False, True)}
     assert upstreams["other"].credential == "none"
+    assert (upstreams["other"].sources, upstreams["minimax"].sources[-1]) == ((), "keyring:minimax")
 
 
 def test_upstreams_with_one_credential_share_its_store(tmp_path: Path) -> None:
@@ -268,6 +328,17 @@ async def test_a_reload_forgets_the_breaker_of_another_address(tmp_path: Path) -
             upstreams = {**house.settings.upstreams, "claude": claude}
             house.reload(dataclasses.replace(house.settings, upstreams=upstreams))
             assert house.forwarder.routes.upstreams["claude"].breaker.state is BreakerState.CLOSED
+
+
+async def test_an_observer_that_is_handed_in_is_told_too_after_a_reload_as_well(tmp_path: Path) -> None:
+    told: list[str] = []
+    async with StandIn() as upstream:
+        config = {"upstreams": {"claude": {"base_url": upstream.url}}}
+        async with in_process(tmp_path, config, observers=[Table(told.append)]) as daemon:
+            for _ in range(2):
+                await ask(f"{daemon.url}/v1/messages", {"model": "x", "messages": []}, LOGIN)
+                daemon.house.reload(daemon.house.settings)
+            assert len(daemon.logged("exchange")) == len(told) == 2
 
 
 async def test_the_house_shows_no_secret_of_its_environment(tmp_path: Path) -> None:

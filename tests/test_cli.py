@@ -123,7 +123,7 @@ class FakeDaemon:
 
 def test_serve_runs_the_daemon_with_the_configuration(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     daemon = FakeDaemon()
-    monkeypatch.setattr(cli, "run_daemon", daemon)
+    monkeypatch.setattr("claude_proxy.daemon.serve", daemon)
     file = write(home, "drain_timeout: 5s\n")
     assert run("serve", "--config", file).exit_code == 0
     (settings,) = daemon.settings
@@ -134,7 +134,7 @@ def test_the_options_of_serve_go_before_the_file_and_stay_in_force_when_it_is_re
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     daemon = FakeDaemon()
-    monkeypatch.setattr(cli, "run_daemon", daemon)
+    monkeypatch.setattr("claude_proxy.daemon.serve", daemon)
     file = write(home, "listen: { port: 1 }\nlog: { level: warning }\n")
     options = ["--port", "2", "--host", "127.0.0.2", "--log-level", "debug", "--log-format", "json"]
     assert run("serve", "--config", file, *options).exit_code == 0
@@ -149,12 +149,12 @@ def test_the_options_of_serve_go_before_the_file_and_stay_in_force_when_it_is_re
 
 @pytest.mark.parametrize("code", [0, 1])
 def test_serve_ends_with_the_code_of_the_daemon(home: Path, monkeypatch: pytest.MonkeyPatch, code: int) -> None:
-    monkeypatch.setattr(cli, "run_daemon", FakeDaemon(code))
+    monkeypatch.setattr("claude_proxy.daemon.serve", FakeDaemon(code))
     assert run("serve").exit_code == code
 
 
 def test_serve_tells_that_its_port_is_taken(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cli, "run_daemon", FakeDaemon(PortTaken("cannot listen on 127.0.0.1:8082: in use")))
+    monkeypatch.setattr("claude_proxy.daemon.serve", FakeDaemon(PortTaken("cannot listen on 127.0.0.1:8082: in use")))
     result = run("serve")
     assert result.exit_code == 78
     assert result.stderr == "claude-proxy: cannot listen on 127.0.0.1:8082: in use\n"
@@ -162,7 +162,7 @@ def test_serve_tells_that_its_port_is_taken(home: Path, monkeypatch: pytest.Monk
 
 def test_serve_starts_nothing_with_a_faulty_configuration(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     daemon = FakeDaemon()
-    monkeypatch.setattr(cli, "run_daemon", daemon)
+    monkeypatch.setattr("claude_proxy.daemon.serve", daemon)
     result = run("serve", "--config", write(home, FIVE_FAULTS))
     assert result.exit_code == 78
     assert len(result.stderr.splitlines()) == 6
@@ -290,7 +290,7 @@ def test_the_version_is_printed() -> None:
 @pytest.mark.parametrize("option", ["-h", "--help"])
 def test_every_command_explains_itself(option: str) -> None:
     assert "claude-proxy explain --model" in run(option).stdout
-    for command in ("serve", "check", "explain", "init"):
+    for command in ("serve", "check", "explain", "init", "status", "login"):
         result = run(command, option)
         assert result.exit_code == 0
         assert "--config" in result.stdout

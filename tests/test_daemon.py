@@ -5,6 +5,7 @@ import errno
 import io
 import json
 import logging
+import os
 import re
 import resource
 import signal
@@ -93,14 +94,19 @@ async def test_what_it_writes_is_private_and_it_leaves_no_core(tmp_path: Path) -
     assert int(soft) == min(int(hard), 65536) or int(soft) == resource.getrlimit(resource.RLIMIT_NOFILE)[0]
 
 
+def by_this_process() -> str:
+    return f" by {Path('/proc/self/comm').read_text().strip()} (pid {os.getpid()})"
+
+
 @IPV6
+@LINUX
 async def test_a_port_of_ipv6_that_is_taken_is_told_with_two_remedies(tmp_path: Path) -> None:
     with socket.create_server(("::1", 0), family=socket.AF_INET6) as taken:
         port = taken.getsockname()[1]
         async with running(tmp_path, {"listen": {"host": "::1", "port": port}}, wait=False) as daemon:
             assert await daemon.ended() == EXIT_CONFIG
     assert daemon.lines[0] == (
-        f"claude-proxy: cannot listen on ::1:{port}: Address already in use. "
+        f"claude-proxy: cannot listen on ::1:{port}: Address already in use{by_this_process()}. "
         f"See who has it: lsof -i :{port}; or take another port: claude-proxy serve --port {port + 1}"
     )
 

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from importlib.metadata import entry_points
 from pathlib import Path
 
+import pytest
+
 from tests.running import clean_environment
 
 WELL = "the built-in configuration: nothing wrong\n"
@@ -42,3 +44,14 @@ def test_the_keys_of_tls_sessions_are_written_nowhere(tmp_path: Path) -> None:
     assert code == 0
     assert said.startswith("model      x\n")
     assert not keys.exists()
+
+
+@pytest.mark.parametrize(("label", "ends"), [("claude-proxy", 0), ("0", 78), ("other", 78)])
+def test_a_fault_that_stays_ends_with_0_under_launchd_which_would_try_for_ever(
+    tmp_path: Path, label: str, ends: int
+) -> None:
+    command = [sys.executable, "-m", "claude_proxy", "serve"]
+    env = {"XPC_SERVICE_NAME": label, "CLAUDE_PROXY_DRAIN_TIMEOUT": "soon"}
+    code, _, said = run(tmp_path, *command, env=env)
+    assert code == ends
+    assert "drain_timeout: expected a duration" in said

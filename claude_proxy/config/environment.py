@@ -12,6 +12,7 @@ PREFIX = "CLAUDE_PROXY_"
 _RESERVED = frozenset({"CLAUDE_PROXY_CONFIG"})
 
 OLDER_NAMES: Mapping[str, str] = {
+    "ANTHROPIC_DEMOTE_NONSTREAMING": "transport.demote_nonstreaming",
     "ANTHROPIC_FORWARD_URL": "upstreams.claude.base_url",
     "ANTHROPIC_MAX_RETRIES": "retry.max_retries",
     "ANTHROPIC_RESPONSE_HEADER_TIMEOUT": "transport.header_timeout",
@@ -29,7 +30,9 @@ OLDER_NAMES: Mapping[str, str] = {
 places where those secrets are looked for."""
 
 _WORDS = {"1": True, "0": False, "yes": True, "no": False, "on": True, "off": False}
-_BOOLEANS = frozenset({"access.enabled", "access.localhost_bypass", "access.trust_proxy"})
+_BOOLEANS = frozenset(
+    {"access.enabled", "access.localhost_bypass", "access.trust_proxy", "transport.demote_nonstreaming"}
+)
 
 
 def overlay(environment: Mapping[str, str], complaints: list[Complaint]) -> Node:

@@ -8,7 +8,6 @@ from urllib.parse import SplitResult, urlsplit
 
 from claude_proxy.config.reader import Reader
 from claude_proxy.config.settings import (
-    LOGIN_SOURCES,
     CredentialSettings,
     ListenSettings,
     LogSettings,
@@ -18,7 +17,9 @@ from claude_proxy.config.settings import (
 )
 from claude_proxy.config.tree import Complaint
 from claude_proxy.credentials.credential import Scheme
-from claude_proxy.forwarding.attempt import RetrySettings
+from claude_proxy.credentials.refresh import COMMAND, RefreshSettings
+from claude_proxy.credentials.spelling import is_login_source
+from claude_proxy.forwarding.retry import RetrySettings
 from claude_proxy.upstreams.breaker import BreakerSettings
 from claude_proxy.upstreams.route import Match
 from claude_proxy.upstreams.slots import SlotSettings
@@ -141,10 +142,18 @@ def credential(reader: Reader, name: str) -> CredentialSettings:
                 f"expected client, keychain, file, env:NAME, file:PATH or keyring:NAME, found {source!r}",
             )
     settings = CredentialSettings(
-        name, sources, reader.duration("cache_ttl", 300.0), reader.duration("read_timeout", 5.0)
+        name, sources, reader.duration("cache_ttl", 300.0), reader.duration("read_timeout", 5.0), _refresh(reader)
     )
     reader.finish(_SECRETS_HINT)
     return settings
+
+
+def _refresh(reader: Reader) -> RefreshSettings:
+    refresh = reader.choice("refresh", ("delegate", "never"), "delegate")
+    command = reader.texts("refresh_command")
+    if reader.get("refresh_command") is not None and not (command and command[0].strip()):
+        reader.complain("refresh_command", "expected a program and its arguments, such as [my-claude, -p, /cost]")
+    return RefreshSettings(refresh == "delegate", command or COMMAND, reader.duration("refresh_timeout", 30.0))
 
 
 def transport(reader: Reader, ground: TransportSettings | None = None, *, alone: bool = True) -> TransportSettings:
@@ -153,6 +162,7 @@ def transport(reader: Reader, ground: TransportSettings | None = None, *, alone:
         connect_timeout=reader.duration("connect_timeout", ground.connect_timeout),
         header_timeout=reader.duration("header_timeout", ground.header_timeout),
         stream_idle_timeout=reader.duration("stream_idle_timeout", ground.stream_idle_timeout),
+        demote_nonstreaming=reader.boolean("demote_nonstreaming", default=ground.demote_nonstreaming),
     )
     if alone:
         reader.finish()
@@ -191,7 +201,10 @@ def upstream(
         ),
     )
     reader.finish(_SECRETS_HINT)
-    if named is not None and reader.get("dialect") in (None, *DIALECTS):
+    known = reader.get("dialect") in (None, *DIALECTS)
+    if known and dialect != "anthropic" and reader.get("demote_nonstreaming") is True:
+        reader.complain("demote_nonstreaming", "works with the dialect anthropic alone; leave it out here")
+    if known and named is not None:
         _keep_login_at_home(reader, settings, credentials[named])
     return settings
 
@@ -235,11 +248,7 @@ def takes_login(dialect: str, base_url: str) -> bool:
 
 def _keep_login_at_home(reader: Reader, settings: UpstreamSettings, named: CredentialSettings) -> None:
     """A Claude login goes to Anthropic or to this machine, and nowhere else."""
-    logins = [
-        source
-        for source in named.sources
-        if source in LOGIN_SOURCES or (source.startswith("file:") and source.endswith(".credentials.json"))
-    ]
+    logins = [source for source in named.sources if is_login_source(source)]
     if not logins:
         return
     if settings.dialect != "anthropic":

@@ -1,11 +1,12 @@
 """What a configuration comes to: the settings of every room, checked and typed."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from claude_proxy.credentials.credential import Scheme
-from claude_proxy.forwarding.attempt import RetrySettings
+from claude_proxy.credentials.refresh import RefreshSettings
+from claude_proxy.forwarding.retry import RetrySettings
 from claude_proxy.upstreams.breaker import BreakerSettings
 from claude_proxy.upstreams.route import Match
 from claude_proxy.upstreams.slots import SlotSettings
@@ -13,9 +14,6 @@ from claude_proxy.upstreams.transport import TransportSettings
 from claude_proxy.upstreams.upstream import CountTokens
 from claude_proxy.web.guard import AccessSettings
 from claude_proxy.web.protocol import LimitSettings
-
-LOGIN_SOURCES = frozenset({"client", "keychain", "file", "env:CLAUDE_CODE_OAUTH_TOKEN"})
-"""The sources that give a Claude subscription's login, which is for Anthropic alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +38,7 @@ class CredentialSettings:
     sources: tuple[str, ...]
     cache_ttl: float
     read_timeout: float
+    refresh: RefreshSettings = field(default_factory=RefreshSettings)
 
 
 @dataclass(frozen=True, slots=True)

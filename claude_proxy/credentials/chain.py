@@ -1,6 +1,7 @@
 """Several supplies in their configured order: the first that has a credential is the one."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from claude_proxy.credentials.credential import (
     Credential,
@@ -38,11 +39,22 @@ class SupplyChain:
                 return credential
         return None
 
+    async def keep_fresh(self, horizon: float) -> float:
+        return min([await supply.keep_fresh(horizon) for supply in self._supplies], default=horizon)
+
     def state(self) -> SupplyState:
         states = [supply.state() for supply in self._supplies]
         told = [state for state in states if state.state not in {"absent", "not read"}]
         # What a request meets first is what matters: a key of ours stands before the client's own login.
-        return (told or states or [SupplyState("absent")])[0]
+        first = (told or states or [SupplyState("absent")])[0]
+        # Who renews a stored login is told wherever it stands.
+        stored = next((state for state in states if state.refresh is not None), first)
+        return replace(
+            first,
+            refresh=stored.refresh,
+            refreshed_at=stored.refreshed_at,
+            refresh_outcome=stored.refresh_outcome,
+        )
 
     def sources(self) -> tuple[CredentialSource, ...]:
         return tuple(source for supply in self._supplies for source in supply.sources())

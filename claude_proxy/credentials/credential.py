@@ -3,6 +3,7 @@
 `CredentialSupply` answers for one request; `CredentialSource` is a place that may hold one of our own.
 """
 
+import re
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Protocol
@@ -15,6 +16,8 @@ OAUTH_BETA = "oauth-2025-04-20"
 
 LOGIN_PREFIX = "sk-ant-oat"
 """How the access tokens of Claude subscriptions begin, setup-tokens included."""
+
+_ONE_WORD = re.compile(r"[!-z|~]+")  # visible ASCII without braces: a key is no JSON
 
 
 class Scheme(Enum):
@@ -69,6 +72,14 @@ def anthropic_credential(secret: str, source: str, expires_at: float | None = No
     return Credential(secret, scheme, source, expires_at=expires_at)
 
 
+def one_word(text: str, place: str) -> str:
+    """The key that a place holds, without what stands around it. Raises CredentialUnavailable where it is none."""
+    key = text.strip()
+    if not _ONE_WORD.fullmatch(key):
+        raise CredentialUnavailable(f"{place} does not hold one key and nothing else")
+    return key
+
+
 def client_secrets(headers: Headers) -> list[tuple[str, str]]:
     """What the client sent as credentials: (canonical header name, secret)."""
     found = []
@@ -103,6 +114,11 @@ class CredentialSource(Protocol):
         """How often it was read since the start."""
         ...
 
+    @property
+    def asks(self) -> bool:
+        """Whether a read may open a dialog, so that it is not read again without need."""
+        ...
+
     async def read(self) -> Credential | None:
         """The credential that lies there, or None. Raises CredentialUnavailable."""
         ...
@@ -110,12 +126,19 @@ class CredentialSource(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class SupplyState:
-    """What may be said of a supply without a secret: `state` is one word, `detail` a sentence."""
+    """What may be said of a supply without a secret: `state` is one word, `detail` a sentence.
+
+    `refresh` says who renews a stored login: `delegate` (we ask `claude`), `never` (the user), None where there is
+    none. `refreshed_at` is the Unix time at which `claude` was last asked, `refresh_outcome` what came of it.
+    """
 
     state: str
     source: str | None = None
     detail: str = ""
     expires_at: float | None = None
+    refresh: str | None = None
+    refreshed_at: float | None = None
+    refresh_outcome: str | None = None
 
 
 class CredentialSupply(Protocol):
@@ -130,6 +153,13 @@ class CredentialSupply(Protocol):
 
     async def replaces(self, refused: Credential) -> Credential | None:
         """Another credential where the refused one has been replaced in its store by now, else None."""
+        ...
+
+    async def keep_fresh(self, horizon: float) -> float:
+        """Has a stored login renewed whose last minutes have begun, where a request was given it lately.
+
+        Returns in how many seconds that should be looked at again, at most `horizon`; twice as long ago is lately.
+        """
         ...
 
     def state(self) -> SupplyState: ...

@@ -12,6 +12,7 @@ class EnvironmentSource:
         self.name = f"env:{variable}"
         self.place = f"the environment variable {variable}"
         self.reads = 0
+        self.asks = False
         self._variable = variable
         self._environment = environment
         self._make = make

@@ -21,10 +21,13 @@ from claude_proxy.credentials.credential import Credential, CredentialSource, Cr
 CLAUDE_SERVICE = "Claude Code-credentials"
 OWN_SERVICE = "claude-proxy"
 
-_SECURITY = "/usr/bin/security"
+SECURITY = "/usr/bin/security"
+"""macOS' own program, by its whole path: whatever else of that name the PATH leads to is not asked."""
+
 _ITEM_NOT_FOUND = 44  # security(1): errSecItemNotFound
 _NO_INTERACTION = 36  # errSecInteractionNotAllowed: the keychain is locked and nobody can be asked
 _DENIED = 51  # errSecAuthFailed
+_CANCELED = 128  # errSecUserCanceled: the dialog was closed without permission
 
 
 class KeychainSource:
@@ -39,15 +42,17 @@ class KeychainSource:
         *,
         timeout: float,
         through_security: bool | None = None,
+        security: str | None = None,
     ) -> None:
         self.name = name
+        self.asks = True
         self.place = f"the keychain item {service!r} (account {account!r})"
         self._parse = parse
         if through_security is None:
             through_security = sys.platform == "darwin" and service.startswith(CLAUDE_SERVICE)
         if through_security:
             # A second more, so that what is told is the limit that ended `security`, with its remedy.
-            self._read = BlockingRead(_security_reader(service, account, timeout), timeout + 1.0)
+            self._read = BlockingRead(_security_reader(security or SECURITY, service, account, timeout), timeout + 1.0)
         else:
             self._read = BlockingRead(_keyring_reader(service, account), timeout)
 
@@ -102,9 +107,9 @@ def _keyring_reader(service: str, account: str) -> Callable[[], str | None]:
     return read
 
 
-def _security_reader(service: str, account: str, timeout: float) -> Callable[[], str | None]:
+def _security_reader(program: str, service: str, account: str, timeout: float) -> Callable[[], str | None]:
     def read() -> str | None:
-        command = [_SECURITY, "find-generic-password", "-s", service, "-a", account, "-w"]
+        command = [program, "find-generic-password", "-s", service, "-a", account, "-w"]
         try:
             process = subprocess.Popen(  # noqa: S603 - a fixed program, no shell
                 command,
@@ -115,7 +120,7 @@ def _security_reader(service: str, account: str, timeout: float) -> Callable[[],
                 start_new_session=True,
             )
         except OSError as error:
-            raise CredentialUnavailable(f"{_SECURITY} could not be run: {error.strerror}") from None
+            raise CredentialUnavailable(f"{program} could not be run: {error.strerror}") from None
         with process:
             try:
                 output, _ = process.communicate(timeout=timeout)
@@ -141,4 +146,6 @@ def _security_answer(code: int, output: bytes) -> str | None:
         raise CredentialUnavailable("the keychain is locked; unlock it: security unlock-keychain")
     if code == _DENIED:
         raise CredentialUnavailable("macOS denied access; allow `security` in Keychain Access for this item")
+    if code == _CANCELED:
+        raise CredentialUnavailable("macOS asked for permission and got none; allow `security` when it asks again")
     raise CredentialUnavailable(f"security ended with exit code {code}")

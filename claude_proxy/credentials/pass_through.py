@@ -24,6 +24,9 @@ class PassThrough:
     async def replaces(self, refused: Credential) -> Credential | None:
         return None
 
+    async def keep_fresh(self, horizon: float) -> float:
+        return horizon
+
     def state(self) -> SupplyState:
         return SupplyState("pass-through", "client", "what the client brings is handed on")
 

@@ -1,44 +1,31 @@
-"""One target, tried until it answers or there is no sense in it."""
+"""One target, tried until it answers or there is no sense in it: who is let through, the call, what it came to."""
 
 import asyncio
-import random
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-
-import tenacity
+from dataclasses import replace
 
 from claude_proxy.credentials.credential import Credential
 from claude_proxy.exchange import Attempt, Exchange, Observer
 from claude_proxy.failures import AttemptFailed, Failure, FailureKind, ForwardingError
 from claude_proxy.forwarding.commit import client_headers, commit
+from claude_proxy.forwarding.demotion import Demotion
 from claude_proxy.forwarding.outbound import outbound
 from claude_proxy.forwarding.reply import Reply
+from claude_proxy.forwarding.retry import RetrySettings, with_retries
 from claude_proxy.forwarding.verdict import credential_for, repeats_secret, settled
 from claude_proxy.upstreams.breakers import Caller
 from claude_proxy.upstreams.route import Target
 from claude_proxy.upstreams.transport import Answer, BrokenOff, Transport
 from claude_proxy.upstreams.upstream import CountTokens, Upstream
 from claude_proxy.wire.estimate import estimate_tokens
-from claude_proxy.wire.messages import ClientRequest
 from claude_proxy.wire.quota import Quota, read_quota
-from claude_proxy.wire.usage import UsageReader
+from claude_proxy.wire.usage import Usage, UsageReader
 
 NOT_ASKED = frozenset({FailureKind.NO_CREDENTIAL, FailureKind.UNAVAILABLE, FailureKind.QUEUE_FULL})
 """Failures by which an upstream is passed over without having been asked."""
 
 _LARGEST_ERROR = 4 << 20  # bytes of an error's body; Anthropic's have a few hundred
-
-
-@dataclass(frozen=True, slots=True)
-class RetrySettings:
-    """Waits in seconds: `first_wait`, doubled up to `max_wait`, `max_elapsed` in all; short, since Claude Code
-    tries ten times itself. `max_retries` bounds the number beside the time."""
-
-    first_wait: float = 0.5
-    max_wait: float = 2.0
-    max_elapsed: float = 5.0
-    max_retries: int = 3
 
 
 class Attempts:
@@ -59,45 +46,15 @@ class Attempts:
         limit = self._retry.max_retries if last else min(1, self._retry.max_retries)
         if exchange.request.members is None and exchange.request.method not in {"GET", "HEAD"}:
             limit = 0  # an upload may have been taken although its answer was lost
-        started = time.monotonic()
-        try:
-            return await self._once(exchange, target, last)
-        except AttemptFailed as failed:
-            if not failed.failure.again:
-                raise
-            first: AttemptFailed | None = failed
-        left = self._retry.max_elapsed - (time.monotonic() - started)
+        upstream, request = target.upstream, exchange.request
 
-        async def once_more() -> Reply:
-            nonlocal first
-            if first is not None:
-                known, first = first, None
-                raise known
-            return await self._once(exchange, target, last)
-
-        # Only now: tenacity costs as much as a small request, and nearly all succeed at once.
-        retrying = tenacity.AsyncRetrying(
+        def may_go_on() -> bool:
             # Not where its breaker has opened meanwhile: the next target is asked, and these words are told.
-            retry=tenacity.retry_if_exception(
-                lambda error: _is_worth_another(error) and (last or _admits(target, exchange.request))
-            ),
-            wait=self._wait,
-            stop=_Stop(1 + limit, left),
-            reraise=True,
-        )
-        reply: Reply = await retrying(once_more)
-        return reply
+            return last or upstream.admits(request.headers, target.model or request.model)
 
-    def _wait(self, state: tenacity.RetryCallState) -> float:
-        """Seconds until the next try: as the upstream asked, else doubling with jitter."""
-        error = state.outcome.exception() if state.outcome is not None else None
-        if isinstance(error, AttemptFailed):
-            if error.failure.kind is FailureKind.STALE_TOKEN:
-                return 0.0
-            if error.failure.retry_after is not None:
-                return error.failure.retry_after
-        wait = min(self._retry.first_wait * 2.0 ** (state.attempt_number - 1), self._retry.max_wait)
-        return wait * random.uniform(0.8, 1.2)  # noqa: S311 - spreads load, keeps no secret
+        return await with_retries(
+            lambda: self._once(exchange, target, last), self._retry, retries=limit, may_go_on=may_go_on
+        )
 
     async def _once(self, exchange: Exchange, target: Target, last: bool) -> Reply:
         request, upstream = exchange.request, target.upstream
@@ -155,10 +112,11 @@ class Attempts:
         request, upstream = exchange.request, target.upstream
         attempt.credential = credential.source if credential else ""
         sent = outbound(request, target, credential, self._access_header)
+        noted = self._noting(exchange, attempt, upstream, caller)
         answer: Answer | None = None
         reply: Reply | None = None
         try:
-            async with asyncio.timeout(upstream.transport.header_timeout):
+            async with asyncio.timeout(upstream.transport.header_timeout) as wait:
                 answer = await self._transport.send(sent, upstream.transport, upstream.name)
                 attempt.status = answer.status
                 if upstream.native and (quota := read_quota(answer.headers)) is not None:
@@ -172,14 +130,14 @@ class Attempts:
                         None,
                         UsageReader(),
                         answer,
+                        on_break=noted,
                     )
                 elif answer.status >= 300:
                     raise AttemptFailed(await _refusal(answer, exchange, upstream))
                 else:
                     withheld = credential.secret if credential is not None and not upstream.native else ""
-                    reply = await commit(
-                        answer, upstream.dialect, request, _noting(attempt, upstream, caller), withheld
-                    )
+                    demotion = Demotion(_beginning(attempt, wait)) if upstream.demotes(request) else None
+                    reply = await commit(answer, upstream.dialect, request, noted, withheld, demotion)
             return reply
         except TimeoutError:
             seconds = upstream.transport.header_timeout
@@ -188,10 +146,30 @@ class Attempts:
             )
             raise AttemptFailed(failure) from None
         except AttemptFailed as failed:
-            raise AttemptFailed(await settled(failed.failure, credential, upstream, request)) from None
+            failure = await settled(failed.failure, credential, upstream, request)
+            if attempt.usage is not None:
+                failure = replace(failure, may_retry=False)  # it had begun, so it is billed
+            raise AttemptFailed(failure) from None
         finally:
             if reply is None and answer is not None:
                 answer.close()
+
+    def _noting(
+        self, exchange: Exchange, attempt: Attempt, upstream: Upstream, caller: Caller | None
+    ) -> Callable[[Failure | None], None]:
+        """What is done when an answer that streams has ended: whole (None), or broken after its first byte."""
+
+        def note(failure: Failure | None) -> None:
+            attempt.ended = time.monotonic()
+            if failure is not None:
+                attempt.failure = replace(failure, upstream=upstream.name)
+                if caller is not None:
+                    upstream.breaker.failed(failure)
+                self._observer.attempt_failed(exchange, attempt)
+            elif caller is not None:
+                upstream.breaker.ended_well(caller)
+
+        return note
 
     def _note_quota(self, exchange: Exchange, attempt: Attempt, quota: Quota, credential: Credential | None) -> None:
         """Now, and not when the answer has ended: so the newest that was told is the newest that came."""
@@ -200,44 +178,14 @@ class Attempts:
             self._observer.quota_read(exchange, attempt)
 
 
-class _Stop(tenacity.stop.stop_base):
-    """When a target is given up: by number and by time. A stale token costs neither, and is replaced once."""
+def _beginning(attempt: Attempt, wait: asyncio.Timeout) -> Callable[[Usage], None]:
+    """What is done when a message that is put together here begins: from here on only silence is limited."""
 
-    def __init__(self, tries: int, seconds: float) -> None:
-        self._tries = tries
-        self._in_time = tenacity.stop_before_delay(seconds)
-        self._replaced = 0
+    def begin(usage: Usage) -> None:
+        wait.reschedule(None)
+        attempt.usage = usage
 
-    def __call__(self, state: tenacity.RetryCallState) -> bool:
-        error = state.outcome.exception() if state.outcome is not None else None
-        if isinstance(error, AttemptFailed) and error.failure.kind is FailureKind.STALE_TOKEN:
-            self._replaced += 1
-            return self._replaced > 1
-        return state.attempt_number - self._replaced >= self._tries or self._in_time(state)
-
-
-def _is_worth_another(error: BaseException) -> bool:
-    return isinstance(error, AttemptFailed) and error.failure.again
-
-
-def _admits(target: Target, request: ClientRequest) -> bool:
-    return target.upstream.admits(request.headers, target.model or request.model)
-
-
-def _noting(attempt: Attempt, upstream: Upstream, caller: Caller | None) -> Callable[[Failure | None], None]:
-    """What is done when a stream has ended: whole (None), or broken after its first byte."""
-
-    def note(failure: Failure | None) -> None:
-        if failure is not None:
-            attempt.failure = replace(failure, upstream=upstream.name)
-        if caller is None:
-            return
-        if failure is None:
-            upstream.breaker.ended_well(caller)
-        else:
-            upstream.breaker.failed(failure)
-
-    return note
+    return begin
 
 
 async def _refusal(answer: Answer, exchange: Exchange, upstream: Upstream) -> Failure:

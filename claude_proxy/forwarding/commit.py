@@ -13,6 +13,7 @@ import msgspec
 
 from claude_proxy.dialects.dialect import Dialect
 from claude_proxy.failures import AttemptFailed, Failure, FailureKind, Said
+from claude_proxy.forwarding.demotion import Demotion
 from claude_proxy.forwarding.reply import EventReply, Reply, Withholding
 from claude_proxy.logline import REDACTED
 from claude_proxy.upstreams.transport import Answer, BrokenOff
@@ -26,6 +27,8 @@ MAX_HELD = 256 << 10
 
 MAX_WHOLE = 32 << 20
 """Bytes of a non-streaming answer, which is held whole before any of it goes on."""
+
+_JSON = ("Content-Type", "application/json")
 
 
 class _Typed(msgspec.Struct):
@@ -41,16 +44,22 @@ async def commit(
     request: ClientRequest,
     on_end: Callable[[Failure | None], None],
     withheld: str = "",
+    demotion: Demotion | None = None,
 ) -> Reply:
     """The reply that this 200 is good for. Raises AttemptFailed where it is none.
 
-    `withheld` is a key of ours that a stranger might repeat in what it says.
+    `withheld` is a key of ours that a stranger might repeat in what it says. With a `demotion` the stream was asked
+    for in place of a whole message, which the client gets; an upstream that gives one at once is as good.
     """
     coding = (first(answer.headers, "content-encoding") or "identity").strip().lower()
     if coding != "identity":
         # We asked for none; what cannot be read cannot be known to be good.
         raise _malformed(f"the answer came compressed ({coding[:20]}), which was not asked for")
     try:
+        if answer.is_stream and demotion is not None:
+            body = await demotion.message(answer, dialect, request, MAX_WHOLE)
+            headers = (*without(client_headers(answer.headers, dialect), "content-type"), _JSON)
+            return Reply(answer.status, headers, body, demotion.usage, answer)
         if answer.is_stream:
             return await _commit_stream(answer, dialect, request, on_end, withheld.encode())
         return await _commit_whole(answer, dialect, request, withheld.encode())

@@ -58,6 +58,8 @@ class Forwarder:
             if reply is not None:
                 exchange.usage = reply.usage.usage
                 reply.close()
+            elif exchange.end is End.CLIENT_GONE:
+                _keep_what_was_metered(exchange)
             self._observer.closed(exchange)
 
     async def _first_good(self, exchange: Exchange) -> Reply:
@@ -79,6 +81,14 @@ class Forwarder:
             exchange.upstream = target.upstream.name
             return reply
         raise ForwardingError(_told(failures))
+
+
+def _keep_what_was_metered(exchange: Exchange) -> None:
+    """Of a message that was being put together when the client left; a failed attempt's was told with it."""
+    last = exchange.attempts[-1] if exchange.attempts else None
+    if last is not None and last.failure is None and last.usage is not None:
+        exchange.usage = last.usage
+        exchange.upstream = last.upstream
 
 
 def _in_order(targets: Sequence[Target], request: ClientRequest) -> list[tuple[Target, bool]]:

@@ -17,8 +17,9 @@ def outbound(request: ClientRequest, target: Target, credential: Credential | No
     upstream = target.upstream
     dialect = upstream.dialect
     headers = dialect.headers(request.headers, access_header)
+    asked = request.as_stream() if upstream.demotes(request) else request
     try:
-        body = dialect.request(request, target.model)
+        body = dialect.request(asked, target.model)
     except RecursionError:
         raise AttemptFailed(
             Failure(FailureKind.INVALID_REQUEST, "the body is nested too deeply to be rewritten", upstream.name)

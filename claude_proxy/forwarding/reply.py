@@ -6,6 +6,7 @@ from claude_proxy.dialects.dialect import StreamTranslator
 from claude_proxy.failures import Failure, FailureKind, StreamBroken
 from claude_proxy.logline import REDACTED
 from claude_proxy.upstreams.transport import Answer, BrokenOff
+from claude_proxy.wire.errors import STATUS_OF_TYPE, read_error
 from claude_proxy.wire.headers import Headers
 from claude_proxy.wire.sse import EventCutter, EventTooLong
 from claude_proxy.wire.usage import UsageReader
@@ -15,7 +16,8 @@ class Reply:
     """What the client gets: status, headers, and a body that is whole or comes in chunks.
 
     `body` is None where the answer streams; then `chunks` gives it, and `is_events` says that it consists of
-    server-sent events, so that a break can be told to the client by one more of them.
+    server-sent events, so that a break can be told to the client by one more of them. `on_break` is told of the
+    failure where the body breaks off.
     """
 
     def __init__(
@@ -25,6 +27,7 @@ class Reply:
         body: bytes | None,
         usage: UsageReader,
         answer: Answer | None = None,
+        on_break: Callable[[Failure], None] | None = None,
     ) -> None:
         self.status = status
         self.headers = headers
@@ -32,6 +35,7 @@ class Reply:
         self.usage = usage
         self.is_events = False
         self._answer = answer
+        self._on_break = on_break
         self._release: Callable[[], None] | None = None
 
     def hold(self, release: Callable[[], None]) -> None:
@@ -45,7 +49,10 @@ class Reply:
             async for chunk in self._answer.chunks():
                 yield chunk
         except BrokenOff as broken:
-            raise StreamBroken(Failure(FailureKind.BROKEN_STREAM, f"the answer broke off: {broken}")) from None
+            failure = Failure(FailureKind.BROKEN_STREAM, f"the answer broke off: {broken}")
+            if self._on_break is not None:
+                self._on_break(failure)
+            raise StreamBroken(failure) from None
 
     def close(self) -> None:
         """Releases the upstream's connection and place; closes the one where the answer was not read to its end."""
@@ -102,7 +109,10 @@ class EventReply(Reply):
         if self.usage.stopped:
             self._on_end(None)  # all was said, even where the connection did not end well
         elif self.usage.error is not None:
-            self._on_end(Failure(FailureKind.BROKEN_STREAM, "the upstream ended its stream with an error event"))
+            kind, _ = read_error(self.usage.error) or ("", "")
+            named = f" ({kind})" if kind in STATUS_OF_TYPE else ""  # its own words might repeat a secret
+            how = f"the upstream ended its stream with an error event{named}"
+            self._on_end(Failure(FailureKind.BROKEN_STREAM, how))
         else:
             failure = Failure(FailureKind.BROKEN_STREAM, how)
             self._on_end(failure)

@@ -1,5 +1,6 @@
 """What the credential decides of an attempt: which one is used, whose refusal it was, what its words may say."""
 
+import re
 from dataclasses import replace
 
 from claude_proxy.credentials.credential import (
@@ -9,11 +10,16 @@ from claude_proxy.credentials.credential import (
     client_secrets,
 )
 from claude_proxy.credentials.pass_through import brings_sentinel
+from claude_proxy.credentials.spelling import SETUP_TOKEN_SOURCES
 from claude_proxy.failures import AttemptFailed, Failure, FailureKind
 from claude_proxy.logline import REDACTED, SHORTEST_SECRET
 from claude_proxy.upstreams.upstream import Upstream
 from claude_proxy.wire.headers import canonical
 from claude_proxy.wire.messages import ClientRequest
+from claude_proxy.wire.query import hidden_values
+
+# Headers of a gateway between us and the API, which the user has the client send.
+_SECRET_NAME = re.compile(r"auth|key|token|secret|password|credential")
 
 _LONGEST_MESSAGE = 1000  # characters of a peer's words in our log, /health and errors; what it said goes on whole
 
@@ -95,10 +101,13 @@ def repeats_secret(words: str, credential: Credential | None, request: ClientReq
 
 def _secrets(credential: Credential | None, request: ClientRequest) -> set[str]:
     """All that this request was sent with, by the client or by us, and that is long enough to be told from a word."""
-    secrets = {secret for _, secret in client_secrets(request.headers)}
+    secrets = {secret for _, secret in client_secrets(request.headers)} | hidden_values(request.query)
     for key, value in request.headers:
-        if canonical(key) == "cookie":
+        name = canonical(key)
+        if name == "cookie":
             secrets.update((value, *(part.partition("=")[2].strip() for part in value.split(";"))))
+        elif _SECRET_NAME.search(name):
+            secrets.update((value, value.rpartition(" ")[2]))
     if credential is not None:
         secrets.add(credential.secret)
     return {secret for secret in secrets if len(secret) >= SHORTEST_SECRET}
@@ -123,6 +132,6 @@ async def _whose(failure: Failure, credential: Credential | None, upstream: Upst
 def _remedy(credential: Credential) -> str:
     if not credential.is_login:
         return "Check that key and store it anew"
-    if credential.source.startswith("env:"):
+    if credential.source.startswith("env:") or credential.source in SETUP_TOKEN_SOURCES:
         return "Make another with `claude setup-token`"
     return "Run `claude` once, which renews the login"

@@ -1,10 +1,14 @@
-"""One line for each exchange, and one for each attempt that failed."""
+"""One line for each exchange, and one for each attempt that failed.
+
+Times are milliseconds: `elapsed_ms` of the attempt alone, `total_ms` since the request arrived.
+"""
 
 import logging
 
 from claude_proxy.exchange import Attempt, End, Exchange
 from claude_proxy.failures import Failure
 from claude_proxy.logline import say
+from claude_proxy.wire.query import shown
 
 _log = logging.getLogger(__name__)
 
@@ -37,8 +41,11 @@ class ExchangeLog:
             body_bytes=len(request.body),
             thinking=request.uses_thinking,
             betas=request.header("anthropic-beta"),
-            query=request.query or None,
-            elapsed_ms=_milliseconds(exchange.started, attempt.ended),
+            query=shown(request.query) or None,
+            elapsed_ms=_milliseconds(attempt.started, attempt.ended),
+            total_ms=_milliseconds(exchange.started, attempt.ended),
+            input_tokens=attempt.usage.input_tokens if attempt.usage else None,
+            output_tokens=attempt.usage.output_tokens if attempt.usage else None,
             cause=failure.message if failure else None,
         )
 

@@ -17,6 +17,7 @@ from claude_proxy.exchange import Attempt, Exchange
 from claude_proxy.failures import Failure
 from claude_proxy.observers.quota import Reading
 from claude_proxy.wire.quota import Window
+from claude_proxy.wire.usage import Usage
 
 _SECONDS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60, 120, 300, 600)
 _TOKEN_KINDS = {
@@ -90,10 +91,11 @@ class Metrics:
     def attempt_failed(self, exchange: Exchange, attempt: Attempt) -> None:
         if attempt.failure is not None:
             self._errors.labels(attempt.upstream, attempt.failure.kind.value).inc()
+        if attempt.usage is not None:
+            self._count_tokens(attempt.upstream, self._model(exchange), attempt.usage)
 
     def closed(self, exchange: Exchange) -> None:
-        name = exchange.request.model
-        model = name if name and self._known_model(name) else ("other" if name else "none")
+        model = self._model(exchange)
         upstream = exchange.upstream or "none"
         status_class = f"{exchange.status // 100}xx" if exchange.status else "none"
         self._requests.labels(upstream, model, status_class, str(exchange.end)).inc()
@@ -101,12 +103,19 @@ class Metrics:
             self._duration.labels(upstream).observe(exchange.ended - exchange.started)
         if exchange.first_byte is not None:
             self._first_byte.labels(upstream).observe(exchange.first_byte - exchange.started)
-        for kind, field in _TOKEN_KINDS.items():
-            if amount := getattr(exchange.usage, field):
-                self._tokens.labels(upstream, model, kind).inc(amount)
+        self._count_tokens(upstream, model, exchange.usage)
         first = exchange.attempts[0].upstream if exchange.attempts else upstream
         if exchange.upstream and first != exchange.upstream:
             self._failovers.labels(first, exchange.upstream).inc()
+
+    def _model(self, exchange: Exchange) -> str:
+        name = exchange.request.model
+        return name if name and self._known_model(name) else ("other" if name else "none")
+
+    def _count_tokens(self, upstream: str, model: str, usage: Usage) -> None:
+        for kind, field in _TOKEN_KINDS.items():
+            if amount := getattr(usage, field):
+                self._tokens.labels(upstream, model, kind).inc(amount)
 
     def render(self) -> bytes:
         """The text that a scrape gets."""

@@ -4,6 +4,7 @@ Behind any base URL that is not Anthropic's, Claude Code makes its background ca
 ANTHROPIC_DEFAULT_HAIKU_MODEL is set (seen with Claude Code 2.1.197): a route for Haiku would stay unused.
 """
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
@@ -11,6 +12,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
+from claude_proxy.credentials.key_file import is_key_name, keys_directory
 from claude_proxy.toggle.health import Health, mapping, sequence
 from claude_proxy.toggle.settings_text import HAIKU_MODEL, OLDER_HAIKU_MODEL
 
@@ -58,6 +60,8 @@ def key_is_stored(source: str) -> bool:
         return Path(rest).expanduser().exists()
     if kind != "keyring":
         return False
+    if is_key_name(rest) and (keys_directory(os.environ) / rest).exists():
+        return True  # `key set` left the key there, or a note that it lies in the keychain
     # A process of its own: keyring costs 60 ms, and what it reads goes nowhere. -P: nothing is imported from here.
     command = [sys.executable, "-P", "-m", "keyring", "get", "claude-proxy", rest]
     quiet = subprocess.DEVNULL

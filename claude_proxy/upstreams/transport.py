@@ -31,12 +31,14 @@ class TransportSettings:
     """Limits of time, in seconds.
 
     `header_timeout` runs until the first good event (or the whole body of a non-streaming answer);
-    `stream_idle_timeout` is the longest silence in a stream after that.
+    `stream_idle_timeout` is the longest silence in a stream after that. With `demote_nonstreaming` Anthropic is
+    asked for a stream whatever the client asks for, so that the latter limit holds for long answers too.
     """
 
     connect_timeout: float = 10.0
     header_timeout: float = 300.0
     stream_idle_timeout: float = 240.0
+    demote_nonstreaming: bool = False
 
 
 @dataclass(frozen=True, slots=True)

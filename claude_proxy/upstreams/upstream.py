@@ -10,6 +10,7 @@ from claude_proxy.upstreams.breakers import Breakers, Caller
 from claude_proxy.upstreams.slots import Slots
 from claude_proxy.upstreams.transport import TransportSettings
 from claude_proxy.wire.headers import Headers
+from claude_proxy.wire.messages import ClientRequest
 
 
 class CountTokens(StrEnum):
@@ -24,7 +25,8 @@ class CountTokens(StrEnum):
 class Upstream:
     """`base_url` has no trailing slash. `pass_through` says that the client's own login may serve it, `anonymous`
     that it asks for no credential, `auth` in which header it takes one (None: by the kind of credential),
-    `takes_login` that a Claude login may be sent to its address."""
+    `takes_login` that a Claude login may be sent to its address, `sources` where its credential is looked for, in
+    order and as spelt."""
 
     name: str
     base_url: str
@@ -40,6 +42,7 @@ class Upstream:
     auth: Scheme | None
     sentinels: frozenset[str]
     takes_login: bool = True
+    sources: tuple[str, ...] = ()
 
     @property
     def native(self) -> bool:
@@ -52,6 +55,10 @@ class Upstream:
         found = brought(headers, self.sentinels) if self.pass_through else None
         caller = Caller(self.breaker.ours, True, model) if found is None else Caller(hash(found[1]), False, model)
         return self.breaker.admits(caller)
+
+    def demotes(self, request: ClientRequest) -> bool:
+        """Whether this request for a whole message is sent as one for a stream, and the message put together here."""
+        return self.transport.demote_nonstreaming and self.native and request.is_messages and not request.stream
 
     def dressed(self, credential: Credential) -> Credential:
         """A credential in the header in which this upstream takes it; the client's own stays as it came."""

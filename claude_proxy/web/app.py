@@ -53,7 +53,7 @@ class App:
             path = _checked_path(request)
             self._guard.admit(request, path)
             with self._drain.request() if path not in _ALWAYS_OPEN else nullcontext():
-                if self._drain.draining and path not in _ALWAYS_OPEN:
+                if self._drain.refusing and path not in _ALWAYS_OPEN:
                     raise _draining()
                 return await self._door(request.method, path)(request)
         except Refused as refused:

@@ -6,11 +6,16 @@ from contextlib import contextmanager
 
 
 class Drain:
-    """Counts requests that are being answered; once draining, waits until none is left."""
+    """Counts requests that are being answered; once draining, waits until none is left.
+
+    While `refusing`, new requests are told to come again. Otherwise they are answered still: those come on
+    connections that were there before another process took the sockets over.
+    """
 
     def __init__(self) -> None:
         self.in_flight = 0
         self.draining = False
+        self.refusing = False
         self._empty = asyncio.Event()
         self._empty.set()
 
@@ -26,9 +31,14 @@ class Drain:
             if self.in_flight == 0:
                 self._empty.set()
 
-    def begin(self) -> None:
-        """From now on new requests are refused; those that run go on."""
+    def begin(self, *, refuse: bool = True) -> None:
+        """From now on no new connections are expected, and new requests are refused; those that run go on."""
         self.draining = True
+        self.refusing = refuse
+
+    def resume(self) -> None:
+        """All is as before `begin`."""
+        self.draining = self.refusing = False
 
     async def empty(self) -> None:
         """Returns once nothing is in flight."""

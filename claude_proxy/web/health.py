@@ -108,14 +108,13 @@ def _seconds(left: float) -> float | None:
 
 def _credentials(upstreams: Mapping[str, Upstream]) -> dict[str, Any]:
     states: dict[str, SupplyState] = {}
-    sources: dict[str, list[str]] = {}
     for upstream in upstreams.values():
-        sources[upstream.credential] = [source.name for source in upstream.supply.sources()]
         state = upstream.supply.state()
         if refusal := upstream.breaker.refusal:
             state = replace(state, state="refused", detail=refusal)
         if states.setdefault(upstream.credential, state).state != "refused":
             states[upstream.credential] = state
+    sources = {upstream.credential: upstream.sources for upstream in upstreams.values()}
     return {
         name: {
             "state": state.state,
@@ -123,6 +122,10 @@ def _credentials(upstreams: Mapping[str, Upstream]) -> dict[str, Any]:
             "detail": state.detail or None,
             "expires_at": state.expires_at,
             "sources": sources[name],
+            "refresh": state.refresh,
+            "last_refresh": (
+                {"at": state.refreshed_at, "outcome": state.refresh_outcome} if state.refreshed_at is not None else None
+            ),
         }
         for name, state in states.items()
     }

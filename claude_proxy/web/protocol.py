@@ -6,6 +6,8 @@ chunk in a later packet leaves the handler waiting for ever, and chunk framing i
 
 import asyncio
 import logging
+import math
+import time
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,7 +37,7 @@ class LimitSettings:
 class Connection(RequestHandler):
     """One client's connection."""
 
-    __slots__ = ("_head_timeout", "_head_timer", "_raw_limit", "_raw_received")
+    __slots__ = ("_head_timeout", "_head_timer", "_raw_limit", "_raw_received", "last_heard")
 
     def __init__(self, server: web.Server, limits: LimitSettings, **options: Any) -> None:
         super().__init__(server, **options)
@@ -43,8 +45,10 @@ class Connection(RequestHandler):
         self._head_timer: asyncio.TimerHandle | None = None
         self._raw_limit = 2 * limits.max_body + 4 * limits.max_header
         self._raw_received = 0
+        self.last_heard = time.monotonic()
 
     def data_received(self, data: bytes) -> None:
+        self.last_heard = time.monotonic()
         self._raw_received += len(data)
         if self._raw_received > self._raw_limit:
             self.force_close()  # chunk framing without end; no body of a size we allow comes to this
@@ -86,6 +90,7 @@ class Connection(RequestHandler):
     ) -> tuple[web.StreamResponse, bool]:
         finished = await super().finish_response(request, resp, start_time)
         self._raw_received = 0
+        self.last_heard = time.monotonic()  # the client may be about to ask again
         return finished
 
     def handle_error(
@@ -117,11 +122,25 @@ class Connection(RequestHandler):
 
 
 class Server(web.Server):
-    """Makes a `Connection` for each client. A client that leaves cancels what is done for it."""
+    """Makes a `Connection` for each client. A client that leaves cancels what is done for it.
+
+    With `last_answers`, each answer that begins is the last on its connection, and says so.
+    """
 
     def __init__(self, handler: Any, limits: LimitSettings) -> None:
-        super().__init__(handler, handler_cancellation=True)
+        super().__init__(handler, request_factory=self._request, handler_cancellation=True)
         self._limits = limits
+        self.last_answers = False
+
+    def silence(self) -> float:
+        """Seconds since a client was last heard, or answered; infinite where none is connected."""
+        heard = [connection.last_heard for connection in self.connections if isinstance(connection, Connection)]
+        return time.monotonic() - max(heard) if heard else math.inf
+
+    def _request(self, message: Any, payload: Any, protocol: Any, writer: Any, task: Any) -> web.BaseRequest:
+        if self.last_answers:
+            message = message._replace(should_close=True)
+        return web.BaseRequest(message, payload, protocol, writer, task, asyncio.get_running_loop())
 
     def __call__(self) -> RequestHandler:
         return Connection(

@@ -6,7 +6,7 @@ never validated beyond that: the API adds fields faster than any model of it cou
 
 import json
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import cached_property
 from typing import Any
@@ -55,9 +55,15 @@ class Members:
 
     __slots__ = ("_pairs", "text")
 
-    def __init__(self, text: bytes) -> None:
-        """Raises BadBody where the text is not one JSON object with distinct names, in valid UTF-8."""
+    def __init__(self, text: bytes, known: list[tuple[str, msgspec.Raw]] | None = None) -> None:
+        """Raises BadBody where the text is not one JSON object with distinct names, in valid UTF-8.
+
+        With its `known` members it is not read again.
+        """
         self.text = text
+        if known is not None:
+            self._pairs = known
+            return
         try:
             if not text.isascii():
                 text.decode()  # msgspec skips over values without looking at their encoding
@@ -94,6 +100,17 @@ class Members:
                 return b"".join((self.text[:start], value, self.text[end:]))
             at = end
         raise KeyError(name)
+
+    def with_value(self, name: str, value: bytes) -> "Members":
+        """Members in which this one has this value, as JSON text; where it is absent it is put before the others.
+        Not another byte changes, and nothing is read again."""
+        new = msgspec.Raw(value)
+        if self.raw(name) is not None:
+            pairs = [(key, new if key == name else raw) for key, raw in self._pairs]
+            return Members(self.replace_raw(name, value), pairs)
+        at = self.text.index(b"{") + 1
+        added = json.dumps(name).encode() + b":" + value + (b"," if self._pairs else b"")
+        return Members(b"".join((self.text[:at], added, self.text[at:])), [(name, new), *self._pairs])
 
 
 # White space and the comma behind the value before, the name, the colon: up to where the value begins.
@@ -156,6 +173,12 @@ class ClientRequest:
     @property
     def query(self) -> str:
         return self.target.partition("?")[2]
+
+    def as_stream(self) -> "ClientRequest":
+        """The same request, but that it asks for a stream: of its text only the value of `stream` is another."""
+        assert self.members is not None
+        members = self.members.with_value("stream", b"true")
+        return replace(self, body=members.text, text=members.text, members=members, stream=True)
 
     def header(self, name: str) -> str | None:
         return first(self.headers, name)

@@ -75,6 +75,7 @@ def test_a_fault_within_a_variables_yaml_names_the_variable(tmp_path: Path) -> N
 
 
 OLDER = {
+    "ANTHROPIC_DEMOTE_NONSTREAMING": "1",
     "ANTHROPIC_FORWARD_URL": "http://127.0.0.1:9/x",
     "ANTHROPIC_MAX_RETRIES": "7",
     "ANTHROPIC_RESPONSE_HEADER_TIMEOUT": "11s",
@@ -95,6 +96,7 @@ def test_the_names_of_older_proxies_are_understood(tmp_path: Path) -> None:
     assert settings.upstreams["claude"].base_url == "http://127.0.0.1:9/x"
     assert settings.upstreams["minimax"].base_url == "http://127.0.0.1:9/y"
     assert settings.upstreams["claude"].transport.header_timeout == 11
+    assert settings.upstreams["claude"].transport.demote_nonstreaming is True
     assert settings.retry.max_retries == 7
     assert settings.upstreams["minimax"].slots.max_concurrency == 3
     assert (settings.listen.host, settings.listen.port) == ("127.0.0.2", 9001)

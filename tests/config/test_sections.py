@@ -6,7 +6,8 @@ import pytest
 
 from claude_proxy.config.sections import is_loopback, takes_login
 from claude_proxy.credentials.credential import Scheme
-from claude_proxy.forwarding.attempt import RetrySettings
+from claude_proxy.credentials.refresh import RefreshSettings
+from claude_proxy.forwarding.retry import RetrySettings
 from claude_proxy.upstreams.breaker import BreakerSettings
 from claude_proxy.upstreams.route import Match
 from claude_proxy.upstreams.upstream import CountTokens
@@ -122,6 +123,38 @@ def test_a_source_of_no_kind_is_told(tmp_path: Path, source: str) -> None:
     assert "credentials.claude.sources: expected client, keychain, file, env:NAME, file:PATH or keyring:NAME" in told
 
 
+def test_claude_is_asked_to_renew_its_login_where_nothing_else_is_said(tmp_path: Path) -> None:
+    """By the command that the manual names, and for a credential of the user's own as well."""
+    settings = loaded(tmp_path, "credentials: { mine: { sources: [file] } }\n")
+    assert settings.credentials["claude"].refresh == RefreshSettings()
+    assert settings.credentials["mine"].refresh == RefreshSettings()
+    assert RefreshSettings().delegate
+
+
+def test_how_a_stored_login_is_renewed_is_read(tmp_path: Path) -> None:
+    text = "refresh: never, refresh_command: [/opt/claude, -p, ''], refresh_timeout: 1m"
+    settings = loaded(tmp_path, f"credentials: {{ claude: {{ {text} }} }}\n")
+    assert settings.credentials["claude"].refresh == RefreshSettings(False, ("/opt/claude", "-p", ""), 60.0)
+    assert settings.credentials["claude"].sources == loaded(tmp_path, "").credentials["claude"].sources
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("refresh: redeem", "refresh: expected one of delegate, never, found 'redeem'"),
+        ("refresh_command: claude -p", "refresh_command: expected a list of texts"),
+        ("refresh_command: []", "refresh_command: expected a program and its arguments"),
+        ("refresh_command: ['', -p]", "refresh_command: expected a program and its arguments"),
+        ("refresh_command: [claude, sk-ant-oat01-FAKE-in-the-file]", "looks like a secret"),
+        ("refresh_timeout: long", "refresh_timeout: expected a duration"),
+    ],
+)
+def test_what_cannot_be_how_a_login_is_renewed_is_told(tmp_path: Path, text: str, words: str) -> None:
+    told = faults(tmp_path, f"credentials: {{ claude: {{ {text} }} }}\n")
+    assert words in told[0]
+    assert "FAKE" not in str(told)
+
+
 @pytest.mark.parametrize("key", ["api_key", "auth_token", "key", "password", "secret", "token"])
 @pytest.mark.parametrize("section", ["credentials", "upstreams"])
 def test_a_key_for_a_secret_is_told_where_secrets_are_named(tmp_path: Path, section: str, key: str) -> None:
@@ -150,6 +183,31 @@ def test_an_upstream_is_read(tmp_path: Path) -> None:
     assert (upstream.cache_control, upstream.context_window) == (True, 5000)
     times = upstream.transport
     assert (times.connect_timeout, times.header_timeout, times.stream_idle_timeout) == (1.0, 2.0, 3.0)
+
+
+def test_whether_whole_messages_are_asked_for_as_streams_is_said_for_all_or_for_one(tmp_path: Path) -> None:
+    other = "upstreams: { other: { base_url: 'http://127.0.0.1:9', dialect: anthropic%s } }\n"
+    for text, expected in {
+        other % "": (False, False),
+        other % ", demote_nonstreaming: true": (False, True),
+        "transport: { demote_nonstreaming: true }\n" + other % "": (True, True),
+        "transport: { demote_nonstreaming: true }\n" + other % ", demote_nonstreaming: false": (True, False),
+    }.items():
+        upstreams = loaded(tmp_path, text).upstreams
+        found = tuple(upstreams[name].transport.demote_nonstreaming for name in ("claude", "other"))
+        assert found == expected, text
+    (told,) = faults(tmp_path, "transport: { demote_nonstreaming: 1 }\n")
+    assert told == "config.yaml:1:35 transport.demote_nonstreaming: expected true or false, found 1"
+
+
+def test_of_another_provider_no_stream_is_asked_in_place_of_a_message(tmp_path: Path) -> None:
+    (told,) = faults(tmp_path, "upstreams: { minimax: { demote_nonstreaming: true } }\n")
+    assert told == (
+        "config.yaml:1:46 upstreams.minimax.demote_nonstreaming: works with the dialect anthropic alone; "
+        "leave it out here"
+    )
+    for_all = loaded(tmp_path, "transport: { demote_nonstreaming: true }\n")
+    assert for_all.upstreams["minimax"].transport.demote_nonstreaming  # whom it does not concern
 
 
 def test_an_upstream_needs_no_credential(tmp_path: Path) -> None:
@@ -198,7 +256,7 @@ def test_a_base_url_with_a_user_is_refused_and_not_quoted(tmp_path: Path, url: s
     assert ":password@" not in told
 
 
-LOGINS = ["client", "keychain", "file", "env:CLAUDE_CODE_OAUTH_TOKEN"]
+LOGINS = ["client", "keychain", "file", "env:CLAUDE_CODE_OAUTH_TOKEN", "keyring:setup-token"]
 
 
 @pytest.mark.parametrize("source", LOGINS)
@@ -238,9 +296,10 @@ def test_a_login_may_go_to_anthropic_and_to_this_machine(tmp_path: Path, url: st
     assert loaded(tmp_path, f"upstreams: {{ claude: {{ base_url: '{url}' }} }}\n").upstreams["claude"].base_url == url
 
 
-def test_the_file_of_the_login_is_refused_for_another_provider_by_its_path_too(tmp_path: Path) -> None:
+@pytest.mark.parametrize("path", ["~/.claude/.credentials.json", "/run/claude-credentials.json"])
+def test_the_file_of_a_login_is_refused_for_another_provider_by_its_path_too(tmp_path: Path, path: str) -> None:
     text = (
-        "credentials: { mine: { sources: ['file:~/.claude/.credentials.json'] } }\n"
+        f"credentials: {{ mine: {{ sources: ['file:{path}'] }} }}\n"
         "upstreams: { x: { base_url: 'https://x.example', credential: mine } }\n"
     )
     (told,) = faults(tmp_path, text)

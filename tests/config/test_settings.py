@@ -5,17 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from claude_proxy.config.settings import LOGIN_SOURCES, Settings
-from claude_proxy.forwarding.attempt import RetrySettings
+from claude_proxy.config.settings import Settings
+from claude_proxy.forwarding.retry import RetrySettings
 from claude_proxy.upstreams.breaker import BreakerSettings
 from claude_proxy.upstreams.transport import TransportSettings
 from claude_proxy.web.guard import AccessSettings
 from claude_proxy.web.protocol import LimitSettings
 from tests.config.loading import loaded
-
-
-def test_the_sources_of_a_claude_login_are_these() -> None:
-    assert {"client", "keychain", "file", "env:CLAUDE_CODE_OAUTH_TOKEN"} == LOGIN_SOURCES
 
 
 def test_settings_cannot_be_changed(tmp_path: Path) -> None:

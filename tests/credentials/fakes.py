@@ -1,7 +1,9 @@
 """Stand-ins of a place that holds a credential, and of a whole supply."""
 
 import asyncio
+import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 from claude_proxy.credentials.credential import (
     Credential,
@@ -37,6 +39,8 @@ class FakeSource:
         *,
         expires_at: float | None = None,
         is_there: bool | None = None,
+        asks: bool = False,
+        login: bool = False,
     ) -> None:
         self.name = name
         self.place = f"the place of {name}"
@@ -48,6 +52,8 @@ class FakeSource:
         self.gate = asyncio.Event()
         self.gate.set()
         self._is_there = is_there
+        self.asks = asks
+        self._login = login
 
     def present(self) -> bool | None:
         return self._is_there
@@ -60,7 +66,8 @@ class FakeSource:
             raise CredentialUnavailable(self.complaint)
         if self.secret is None:
             return None
-        return anthropic_credential(self.secret, self.name, self.expires_at)
+        found = anthropic_credential(self.secret, self.name, self.expires_at)
+        return replace(found, stored_login=self._login)
 
 
 class FakeSupply:
@@ -77,6 +84,8 @@ class FakeSupply:
     ) -> None:
         self.asked = 0
         self.forgotten = 0
+        self.kept_fresh = 0
+        self.again_in = math.inf
         self._credential = credential
         self._complaint = complaint
         self._replacement = replacement
@@ -91,6 +100,10 @@ class FakeSupply:
 
     async def replaces(self, refused: Credential) -> Credential | None:
         return self._replacement
+
+    async def keep_fresh(self, horizon: float) -> float:
+        self.kept_fresh += 1
+        return min(horizon, self.again_in)
 
     def state(self) -> SupplyState:
         return self._state

@@ -53,6 +53,22 @@ def test_the_state_is_that_of_what_a_request_meets_first(states: tuple[str, ...]
     assert SupplyChain([FakeSupply(state=SupplyState(state)) for state in states]).state().state == expected
 
 
+def test_who_renews_a_stored_login_is_told_whatever_stands_before_it() -> None:
+    stored = SupplyState("present", "keychain", refresh="delegate", refreshed_at=1.0, refresh_outcome="renewed")
+    states = [SupplyState("absent"), SupplyState("pass-through", "client"), stored]
+    state = SupplyChain([FakeSupply(state=state) for state in states]).state()
+    assert (state.state, state.source) == ("pass-through", "client")
+    assert (state.refresh, state.refreshed_at, state.refresh_outcome) == ("delegate", 1.0, "renewed")
+
+
+async def test_all_are_looked_after_and_the_first_to_be_seen_to_again_is_told() -> None:
+    supplies = [FakeSupply(), FakeSupply(), FakeSupply()]
+    supplies[1].again_in = 7.0
+    assert await SupplyChain(supplies).keep_fresh(1800.0) == 7.0
+    assert [supply.kept_fresh for supply in supplies] == [1, 1, 1]
+    assert await SupplyChain([]).keep_fresh(1800.0) == 1800.0
+
+
 def test_the_sources_of_all_are_told_in_order() -> None:
     first, second, third = FakeSource("a"), FakeSource("b"), FakeSource("c")
     chain = SupplyChain([FakeSupply(sources=[first, second]), FakeSupply(), FakeSupply(sources=[third])])

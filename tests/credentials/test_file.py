@@ -141,7 +141,7 @@ async def test_a_file_on_a_mount_that_hangs_is_a_complaint_after_the_limit(
     source = FileSource("file", tmp_path / "key", lambda *_: None, timeout=0.02)
     try:
         with monkeypatch.context() as patched:
-            patched.setattr("claude_proxy.credentials.file.os.open", hang)
+            patched.setattr("claude_proxy.credentials.regular_file.os.open", hang)
             with pytest.raises(CredentialUnavailable, match=r"key could not be read: no answer within 0\.02 s"):
                 await source.read()
     finally:

@@ -16,7 +16,7 @@ import pytest
 from keyring.backend import KeyringBackend
 
 from claude_proxy.credentials.credential import CredentialUnavailable
-from claude_proxy.credentials.keychain import CLAUDE_SERVICE, OWN_SERVICE, KeychainSource, claude_item
+from claude_proxy.credentials.keychain import CLAUDE_SERVICE, OWN_SERVICE, SECURITY, KeychainSource, claude_item
 from claude_proxy.credentials.login import read_login
 from tests.claude_request import stored_login
 from tests.credentials.fakes import KEY, LOGIN, key_at
@@ -64,6 +64,10 @@ def test_the_account_is_the_user_where_its_name_is_plain(user: str, account: str
     assert claude_item({"USER": user}) == (CLAUDE_SERVICE, account)
 
 
+def test_the_program_that_is_asked_on_macos_goes_by_its_whole_path() -> None:
+    assert SECURITY == "/usr/bin/security"
+
+
 def test_without_a_user_the_account_is_claude_codes_own_stand_in() -> None:
     assert claude_item({}) == (CLAUDE_SERVICE, "claude-code-user")
 
@@ -71,31 +75,37 @@ def test_without_a_user_the_account_is_claude_codes_own_stand_in() -> None:
 # --- through security ------------------------------------------------------------------------------------
 
 
+class Security:
+    """A shell script in the place of /usr/bin/security."""
+
+    def __init__(self, program: Path) -> None:
+        self._program = program
+
+    def __call__(self, script: str) -> None:
+        self._program.write_text(f"#!/bin/sh\n{script}\n")
+        self._program.chmod(0o700)
+
+    def item(self, timeout: float = 20) -> KeychainSource:
+        """Claude Code's item, read through it."""
+        program = str(self._program)
+        return KeychainSource(
+            "keychain", CLAUDE_SERVICE, "tester", read_login, timeout=timeout, through_security=True, security=program
+        )
+
+
 @pytest.fixture
-def security(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
-    """Puts a shell script in the place of /usr/bin/security."""
-    program = tmp_path / "security"
-    monkeypatch.setattr("claude_proxy.credentials.keychain._SECURITY", str(program))
-
-    def install(script: str) -> None:
-        program.write_text(f"#!/bin/sh\n{script}\n")
-        program.chmod(0o700)
-
-    return install
-
-
-def claude_code_item(timeout: float = 20) -> KeychainSource:
-    return KeychainSource("keychain", CLAUDE_SERVICE, "tester", read_login, timeout=timeout, through_security=True)
+def security(tmp_path: Path) -> Security:
+    return Security(tmp_path / "security")
 
 
 async def test_security_is_asked_for_the_one_item_and_its_output_is_the_login(
-    tmp_path: Path, security: Callable[[str], None]
+    tmp_path: Path, security: Security
 ) -> None:
     (tmp_path / "item").write_text(stored_login(LOGIN) + "\n")
     security(
         f"printf '%s\\n' \"$@\" > {shlex.quote(str(tmp_path / 'asked'))}; cat {shlex.quote(str(tmp_path / 'item'))}"
     )
-    source = claude_code_item()
+    source = security.item()
     assert source.present() is None
     found = await source.read()
     assert found is not None
@@ -104,9 +114,9 @@ async def test_security_is_asked_for_the_one_item_and_its_output_is_the_login(
     assert asked == ["find-generic-password", "-s", CLAUDE_SERVICE, "-a", "tester", "-w"]
 
 
-async def test_an_item_that_does_not_exist_is_no_credential(security: Callable[[str], None]) -> None:
+async def test_an_item_that_does_not_exist_is_no_credential(security: Security) -> None:
     security("exit 44")
-    assert await claude_code_item().read() is None
+    assert await security.item().read() is None
 
 
 @pytest.mark.parametrize(
@@ -115,31 +125,30 @@ async def test_an_item_that_does_not_exist_is_no_credential(security: Callable[[
         (36, "is locked; unlock it: security unlock-keychain"),
         (51, "denied access; allow `security` in Keychain Access"),
         (1, "security ended with exit code 1"),
-        (128, "security ended with exit code 128"),
+        (128, "asked for permission and got none"),
+        (60, "security ended with exit code 60"),
     ],
 )
-async def test_each_exit_code_of_security_has_its_own_words(
-    security: Callable[[str], None], code: int, words: str
-) -> None:
+async def test_each_exit_code_of_security_has_its_own_words(security: Security, code: int, words: str) -> None:
     security(f"echo FAKE-secret; echo FAKE-secret >&2; exit {code}")
     with pytest.raises(CredentialUnavailable) as complaint:
-        await claude_code_item().read()
+        await security.item().read()
     assert words in str(complaint.value)
     assert f"{CLAUDE_SERVICE!r} (account 'tester')" in str(complaint.value)
     assert "FAKE" not in str(complaint.value)
 
 
-async def test_without_security_the_complaint_says_so(security: Callable[[str], None], tmp_path: Path) -> None:
+async def test_without_security_the_complaint_says_so(security: Security, tmp_path: Path) -> None:
     with pytest.raises(CredentialUnavailable, match="security could not be run: No such file or directory"):
-        await claude_code_item().read()
+        await security.item().read()
 
 
 async def test_security_sees_nothing_of_the_proxys_environment(
-    tmp_path: Path, security: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, security: Security, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("REAL_ANTHROPIC_API_KEY", KEY)
     security(f"env > {shlex.quote(str(tmp_path / 'env'))}; exit 44")
-    await claude_code_item().read()
+    await security.item().read()
     names = {line.partition("=")[0] for line in (tmp_path / "env").read_text().splitlines()}
     assert {"PATH", "HOME"} <= names
     assert KEY not in (tmp_path / "env").read_text()
@@ -156,13 +165,11 @@ def is_running(pid: int) -> bool:
     return not status.exists() or status.read_text().rpartition(")")[2].split()[0] != "Z"
 
 
-async def test_a_prompt_that_nobody_answers_is_killed_with_all_its_children(
-    tmp_path: Path, security: Callable[[str], None]
-) -> None:
+async def test_a_prompt_that_nobody_answers_is_killed_with_all_its_children(tmp_path: Path, security: Security) -> None:
     pids = tmp_path / "pids"
     written = shlex.quote(str(pids))
     security(f"sleep 300 & echo $! $$ > {written}.new; mv {written}.new {written}; wait")
-    source = claude_code_item(timeout=0.5)
+    source = security.item(timeout=0.5)
     with pytest.raises(CredentialUnavailable, match=r"no answer within 0\.5 s"):
         await source.read()
     await eventually(pids.exists)
@@ -175,11 +182,11 @@ async def test_a_prompt_that_nobody_answers_is_killed_with_all_its_children(
                 os.kill(pid, signal.SIGKILL)
 
 
-async def test_requests_that_come_together_show_one_prompt(tmp_path: Path, security: Callable[[str], None]) -> None:
+async def test_requests_that_come_together_show_one_prompt(tmp_path: Path, security: Security) -> None:
     asked, gate = tmp_path / "asked", tmp_path / "gate"
     os.mkfifo(gate)
     security(f"echo asked >> {shlex.quote(str(asked))}; cat {shlex.quote(str(gate))} > /dev/null; exit 44")
-    source = claude_code_item()
+    source = security.item()
     waiting = [asyncio.create_task(source.read()) for _ in range(20)]
     await eventually(asked.exists)
     await asyncio.to_thread(gate.write_text, "answered")
@@ -253,11 +260,12 @@ async def test_claude_codes_item_is_read_through_keyring_where_there_is_no_secur
 
 
 async def test_on_macos_claude_codes_item_goes_through_security_and_ours_through_keyring(
-    backend: FakeKeyring, security: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
+    backend: FakeKeyring, security: Security, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys, "platform", "darwin")
     security("exit 44")
-    of_claude_code = KeychainSource("keychain", f"{CLAUDE_SERVICE}-01234567", "tester", read_login, timeout=20)
+    service, program = f"{CLAUDE_SERVICE}-01234567", str(tmp_path / "security")
+    of_claude_code = KeychainSource("keychain", service, "tester", read_login, timeout=20, security=program)
     assert await of_claude_code.read() is None
     assert backend.asked == []
     assert await own_entry().read() is not None

@@ -11,6 +11,7 @@ from claude_proxy.dialects.compatible import CompatibleDialect, CompatibleTraits
 from claude_proxy.failures import AttemptFailed, FailureKind
 from claude_proxy.forwarding.outbound import outbound
 from claude_proxy.upstreams.route import Target
+from claude_proxy.upstreams.transport import TransportSettings
 from claude_proxy.wire.headers import Headers
 from claude_proxy.wire.messages import ClientRequest
 from tests.client_requests import headers_of, message_request, other_request
@@ -147,6 +148,46 @@ def test_a_request_that_names_no_model_is_sent_as_it_came() -> None:
     request = other_request("POST", "/v1/files?x=1", FROM_CLIENT, body=b"\x00upload")
     sent = outbound(request, Target(CLAUDE, "claude-renamed"), CLIENTS, "")
     assert (sent.method, sent.url, sent.body) == ("POST", "https://api.anthropic.com/v1/files?x=1", b"\x00upload")
+
+
+# --- a stream in place of a whole message ----------------------------------------------------------------
+
+DEMOTES = replace(CLAUDE, transport=TransportSettings(demote_nonstreaming=True))
+
+
+def test_a_whole_message_is_asked_for_as_a_stream_and_nothing_else_changes() -> None:
+    for said, asked in ((b'"stream": false', b'"stream": true'), (b'"stream": null', b'"stream": true')):
+        plain = message_request(FROM_CLIENT, n=1)
+        body = plain.body.replace(b'"stream": false', said)
+        request = ClientRequest.read("POST", "/v1/messages", plain.headers, body)
+        sent = outbound(request, Target(DEMOTES), CLIENTS, "")
+        assert sent.body == body.replace(said, asked)
+        assert sent.headers == (*request.headers, ("Accept-Encoding", "identity"))
+    request = message_request(FROM_CLIENT, stream=None)
+    assert outbound(request, Target(DEMOTES), CLIENTS, "").body == request.body.replace(b"{", b'{"stream":true,', 1)
+
+
+def test_a_stream_can_be_asked_for_of_a_renamed_model_without_what_another_signed() -> None:
+    marked = {"type": "thinking", "thinking": "", "signature": "claude-proxy:minimax:FAKE"}
+    text = {"type": "text", "text": "hello"}
+    turns = [{"role": "assistant", "content": [marked, text]}]
+    request = message_request(FROM_CLIENT, messages=turns)
+    sent = outbound(request, Target(DEMOTES, "claude-renamed"), CLIENTS, "")
+    assert json.loads(sent.body) == {
+        **json.loads(request.body),
+        "model": "claude-renamed",
+        "stream": True,
+        "messages": [{"role": "assistant", "content": [text]}],
+    }
+
+
+def test_a_compressed_request_for_a_stream_goes_out_as_plain_json() -> None:
+    plain = message_request()
+    headers = (*headers_of(), ("Content-Encoding", "gzip"))
+    compressed = ClientRequest.read("POST", "/v1/messages", headers, b"compressed", plain.text)
+    sent = outbound(compressed, Target(DEMOTES), CLIENTS, "")
+    assert sent.body == plain.text.replace(b'"stream": false', b'"stream": true')
+    assert "content-encoding" not in {name.lower() for name, _ in sent.headers}
 
 
 # --- a stranger's ----------------------------------------------------------------------------------------

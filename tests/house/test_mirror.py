@@ -20,7 +20,7 @@ def test_a_source_file_has_a_test_file(source: Path) -> None:
 
 @pytest.mark.parametrize("room", ROOMS)
 def test_a_test_file_of_a_room_is_named_for_a_source_file(room: str) -> None:
-    sources = {path.stem for path in (PACKAGE / room).glob("*.py")}
+    sources = {path.stem.strip("_") for path in (PACKAGE / room).glob("*.py")}
     for path in (TESTS / room).glob("test_*.py"):
         name = path.stem.removeprefix("test_")
         assert any(name == source or name.startswith(f"{source}_") for source in sources), f"{path} mirrors nothing"

@@ -97,7 +97,9 @@ def test_what_the_client_suffered_is_a_warning(lines: pytest.LogCaptureFixture, 
 def test_a_failed_attempt_is_one_line_with_what_it_takes_to_find_the_reason(lines: pytest.LogCaptureFixture) -> None:
     request = message_request(query="beta=true", stream=True, thinking={"type": "adaptive"})
     refused = Failure(FailureKind.OVERLOADED, "Overloaded", "claude")
-    ExchangeLog().attempt_failed(exchange(request), attempt(failure=refused, status=529))
+    second_try = attempt(failure=refused, status=529)
+    second_try.started = 100.05
+    ExchangeLog().attempt_failed(exchange(request), second_try)
     event, level, fields = only(lines)
     assert (event, level) == ("attempt_failed", logging.WARNING)
     assert fields == {
@@ -111,7 +113,8 @@ def test_a_failed_attempt_is_one_line_with_what_it_takes_to_find_the_reason(line
         "thinking": True,
         "betas": request.header("anthropic-beta"),
         "query": "beta=true",
-        "elapsed_ms": 200,
+        "elapsed_ms": 150,
+        "total_ms": 200,
         "cause": "Overloaded",
     }
 
@@ -120,7 +123,15 @@ def test_an_attempt_without_a_failure_or_an_end_is_a_line_all_the_same(lines: py
     unfinished = attempt(status=None)
     unfinished.ended = None
     ExchangeLog().attempt_failed(exchange(), unfinished)
-    assert {"kind", "cause", "status", "elapsed_ms", "query"}.isdisjoint(only(lines)[2])
+    assert {"kind", "cause", "status", "elapsed_ms", "total_ms", "query"}.isdisjoint(only(lines)[2])
+
+
+def test_what_a_failed_attempt_was_billed_stands_in_its_line(lines: pytest.LogCaptureFixture) -> None:
+    begun = attempt(failure=REFUSED)
+    begun.usage = Usage(10, 3)
+    ExchangeLog().attempt_failed(exchange(), begun)
+    fields = only(lines)[2]
+    assert (fields["input_tokens"], fields["output_tokens"]) == (10, 3)
 
 
 def test_a_target_that_was_passed_over_is_one_line_with_the_reason(lines: pytest.LogCaptureFixture) -> None:
@@ -134,7 +145,8 @@ def test_a_target_that_was_passed_over_is_one_line_with_the_reason(lines: pytest
 
 def test_neither_the_body_nor_a_header_is_ever_logged(lines: pytest.LogCaptureFixture) -> None:
     lines.set_level(logging.DEBUG)
-    request = message_request(("x-api-key", "FAKE-key"), ("cookie", "FAKE-cookie"), text="FAKE-conversation")
+    secrets = (("x-api-key", "FAKE-key"), ("cookie", "FAKE-cookie"))
+    request = message_request(*secrets, text="FAKE-conversation", query="beta=true&key=FAKE-key")
     log = ExchangeLog()
     log.closed(exchange(request))
     log.attempt_failed(exchange(request), attempt(failure=REFUSED))

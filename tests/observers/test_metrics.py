@@ -58,6 +58,17 @@ def test_a_closed_exchange_is_counted_timed_and_its_tokens_added(metrics: Metric
         assert value(samples, "tokens_total", **model, type=kind) == 2 * tokens
 
 
+def test_tokens_of_an_attempt_that_began_and_failed_are_counted_where_they_were_spent(metrics: Metrics) -> None:
+    failed = attempt("gateway", failure=REFUSED)
+    failed.usage = Usage(10, 3)
+    metrics.attempt_failed(exchange(), failed)
+    samples = scraped(metrics)
+    model = {"upstream": "gateway", "model": "claude-sonnet-4-5"}
+    assert value(samples, "tokens_total", **model, type="input") == 10
+    assert value(samples, "tokens_total", **model, type="output") == 3
+    assert value(samples, "tokens_total", **model, type="cache_read") is None
+
+
 def test_what_did_not_happen_is_not_counted(metrics: Metrics) -> None:
     metrics.closed(
         exchange(

@@ -13,6 +13,8 @@ from tests.stand_in import Answer, Received, Wire, error_body, message_start, ss
 CLIENT_BEARER = "FAKE.canary.client.bearer.0a1b2c3d"
 CLIENT_KEY = "sk-ant-api03-FAKE-canary-client-key"
 COOKIE = "canary-cookie-9f8e7d6c"
+GATEWAY_KEY = "canary-of-a-gateway-5e4d3c2b"
+QUERY_KEY = "canary-in-the-query-1f2e3d4c"
 ACCESS_TOKEN = "canary-access-token-4c3b2a19"
 CONFIGURED_KEY = "sk-ant-api03-FAKE-canary-configured"
 STORED_ACCESS_TOKEN = "sk-ant-oat01-FAKE-canary-stored-access"
@@ -25,6 +27,8 @@ CANARIES = {
     "the client's bearer": CLIENT_BEARER,
     "the client's key": CLIENT_KEY,
     "the client's cookie": COOKIE,
+    "the client's key for a gateway": GATEWAY_KEY,
+    "the client's key in the query": QUERY_KEY,
     "the proxy's access token": ACCESS_TOKEN,
     "the configured key": CONFIGURED_KEY,
     "the stored access token": STORED_ACCESS_TOKEN,
@@ -55,7 +59,7 @@ def on_the_wire(received: Iterable[Received]) -> set[str]:
 def repeated(received: Received) -> str:
     """A provider's careless message: all that it was called with, whole and by its last words."""
     last_words = [value.replace("=", " ").split(" ")[-1] for _, value in received.headers]
-    return f"invalid api key: {received.headers} {last_words}"
+    return f"invalid api key at {received.target}: {received.headers} {last_words}"
 
 
 def repeats(status: int, kind: str, headers: Mapping[str, str] | None = None) -> Answer:

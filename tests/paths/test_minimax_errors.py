@@ -75,6 +75,7 @@ async def test_a_number_becomes_the_error_that_the_client_understands(
         house.minimax.then(*(answer for answer, _ in ways))
         for _, stream in ways:
             assert_mapped(await house.ask(haiku(stream=stream)), status, kind, words)
+            await house.daemon.reload()  # a refused key is tried again
     assert len(house.minimax.received) == len(ways)
     assert house.claude.received == []
     assert KEY not in house.daemon.log

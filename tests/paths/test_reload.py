@@ -33,12 +33,7 @@ class House:
         self.file.write_text(yaml.safe_dump(configuration(self.upstreams, *targets, **more)))
 
     async def reload(self) -> None:
-        """Returns once the daemon has said what it makes of it."""
-        before = len(self.daemon.lines)
-        self.daemon.signal(signal.SIGHUP)
-        async with asyncio.timeout(20):
-            while not any("event=reload" in line for line in self.daemon.lines[before:]):
-                await asyncio.sleep(0.01)
+        await self.daemon.reload()
 
     async def ask(self) -> Reply:
         return await ask(f"{self.daemon.url}/v1/messages", {**ASKED, "stream": False}, LOGIN)

@@ -136,6 +136,7 @@ class Journeys:
     async def _both_models(self, name: str) -> None:
         for model in (HAIKU, SONNET):
             for stream in (False, True):
+                await self._daemon.reload()  # or a key that was refused before would not be used again
                 body = claude_body(model=model, stream=stream)
                 await self._ask(f"{name}, {model}, {stream=}", "/v1/messages?beta=true", body)
 

@@ -100,6 +100,15 @@ async def test_the_keychain_is_asked_for_our_own_entry_and_the_key_goes_nowhere(
     assert KEY not in "".join(capfd.readouterr())
 
 
+def test_a_key_that_key_set_stored_needs_no_keychain(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    monkeypatch.setattr("subprocess.run", nothing_is_stored)
+    keys = tmp_path / "claude-proxy" / "keys"
+    keys.mkdir(parents=True)
+    (keys / "minimax").touch()  # a note that it lies in the keychain
+    assert key_is_stored("keyring:minimax")
+
+
 async def test_a_keychain_that_hangs_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(haiku, "_KEYRING_PATIENCE", 1.0)
     async with secret_service() as keyring:

@@ -11,7 +11,7 @@ from claude_proxy.upstreams.transport import TransportSettings
 from claude_proxy.upstreams.upstream import CountTokens, Upstream
 
 
-def made_upstream(name: str, *, native: bool = True, auth: Scheme | None = None) -> Upstream:
+def made_upstream(name: str, *, native: bool = True, auth: Scheme | None = None, demotes: bool = False) -> Upstream:
     return Upstream(
         name=name,
         base_url="http://127.0.0.1:9",
@@ -20,7 +20,7 @@ def made_upstream(name: str, *, native: bool = True, auth: Scheme | None = None)
         supply=SupplyChain([]),
         breaker=Breakers(name, BreakerSettings()),
         slots=Slots(name, SlotSettings()),
-        transport=TransportSettings(),
+        transport=TransportSettings(demote_nonstreaming=demotes),
         count_tokens=CountTokens.PASS if native else CountTokens.ESTIMATE,
         pass_through=native,
         anonymous=False,

@@ -59,7 +59,9 @@ async def test_a_daemon_that_has_done_nothing_yet_is_healthy(tmp_path: Path, ups
         "breaker": {"state": "closed", "reason": None, "retry_in_seconds": None, "parts": []},
         "slots": {"in_use": 0, "waiting": 0, "limit": None},
     }
+    assert health["pid"] == os.getpid()
     assert health["credentials"]["claude"]["state"] == "pass-through"
+    assert health["credentials"]["claude"]["sources"] == ["client"]
     assert health["credentials"]["minimax"]["state"] == "absent"
     assert health["credentials"]["minimax"]["sources"] == ["env:FAKE_MINIMAX_KEY"]
 
@@ -111,6 +113,7 @@ async def test_a_stored_login_is_told_by_its_place_and_end_and_never_read_for_it
         after = (await health_of(daemon))["credentials"]["claude"]
     assert (after["state"], after["source"]) == ("present", "file")
     assert after["expires_at"] > 0
+    assert (after["refresh"], after["last_refresh"]) == ("never", None)
     assert "FAKE" not in str(before) + str(after)
 
 

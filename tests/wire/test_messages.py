@@ -82,6 +82,29 @@ def test_replacing_a_value_changes_no_other_byte(
     )
 
 
+@given(objects(), st.tuples(_spaces, _spaces), st.data())
+@settings(max_examples=200, deadline=None)
+def test_a_value_is_put_where_it_stands_or_before_the_others_and_what_is_known_stays_known(
+    members: list[tuple[str, Any, list[str]]], around: tuple[str, str], data: st.DataObject
+) -> None:
+    text = put_together(members, around)
+    name = data.draw(st.sampled_from([each[0] for each in members]) | _names)
+    names = [each[0] for each in members]
+    changed = Members(text).with_value(name, b"[ 1 ]")
+    if name in names:
+        assert changed.text == Members(text).replace_raw(name, b"[ 1 ]")
+    else:
+        assert changed.text == text.replace(b"{", b"{%s:[ 1 ]," % json.dumps(name).encode(), 1)
+    again = Members(changed.text)
+    for each in {*names, name}:
+        assert changed.raw(each) == again.raw(each)
+    assert changed.replace_raw(names[-1], b"2") == again.replace_raw(names[-1], b"2")
+
+
+def test_an_empty_object_takes_a_value_too() -> None:
+    assert Members(b" { } ").with_value("stream", b"true").text == b' {"stream":true } '
+
+
 @given(objects(), st.tuples(_spaces, _spaces))
 @settings(max_examples=200, deadline=None)
 def test_every_member_is_found_as_it_was_written(

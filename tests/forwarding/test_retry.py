@@ -1,4 +1,4 @@
-"""One target, tried again: when, how often, and with which waits. All else of an attempt: test_attempt.py."""
+"""One target, tried again: when, how often, and with which waits. What is tried: test_attempt.py."""
 
 import time
 from pathlib import Path

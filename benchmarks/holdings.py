@@ -1,0 +1,83 @@
+"""What a running daemon holds: requests, connections, descriptors, tasks, threads, memory (Linux)."""
+
+import contextlib
+import json
+import os
+import re
+import signal
+import time
+import urllib.request
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+from benchmarks.processes import NotRunning, usage
+
+_TASKS_SECONDS = 10.0
+_LISTENING = "0A"  # the state in /proc/net/tcp
+
+
+@dataclass(frozen=True)
+class Holdings:
+    """What it holds at one moment. All but `rss` (bytes) are numbers of things."""
+
+    in_flight: int
+    clients: int
+    upstreams: int
+    descriptors: int
+    tasks: int
+    threads: int
+    rss: int
+
+    def grown(self, start: "Holdings") -> list[str]:
+        """What is not as it was at the start, memory left aside."""
+        names = [field.name for field in fields(self) if field.name != "rss"]
+        pairs = ((name, getattr(start, name), getattr(self, name)) for name in names)
+        return [f"{name} went from {before} to {after}" for name, before, after in pairs if before != after]
+
+
+@dataclass(frozen=True)
+class Watched:
+    """A daemon started by benchmarks.watched_daemon; `told` is the file into which it writes how many tasks it has."""
+
+    pid: int
+    url: str
+    told: Path
+
+    def holdings(self) -> Holdings:
+        tasks, threads, descriptors = self._tasks(), self._entries("task"), self._entries("fd")
+        local_ports = self._local_ports()
+        clients = local_ports.count(int(self.url.rpartition(":")[2]))
+        used = usage(self.pid)
+        assert used is not None
+        # Last: the question has a connection and tasks of its own.
+        in_flight = self._in_flight()
+        return Holdings(in_flight, clients, len(local_ports) - clients, descriptors, tasks, threads, used.rss)
+
+    def _in_flight(self) -> int:
+        request = urllib.request.Request(f"{self.url}/livez", headers={"Connection": "close"})
+        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=10) as answer:
+            return int(json.load(answer)["in_flight"])
+
+    def _entries(self, directory: str) -> int:
+        return sum(1 for _ in Path(f"/proc/{self.pid}/{directory}").iterdir())
+
+    def _tasks(self) -> int:
+        before = self.told.read_text() if self.told.exists() else ""
+        os.kill(self.pid, signal.SIGUSR1)
+        give_up = time.monotonic() + _TASKS_SECONDS
+        while time.monotonic() < give_up:
+            if self.told.exists() and (now := self.told.read_text()) != before:
+                return int(now.split()[1])
+            time.sleep(0.01)
+        raise NotRunning(f"the daemon did not say within {_TASKS_SECONDS:g} s how many tasks it has")
+
+    def _local_ports(self) -> list[int]:
+        """The local port of each TCP connection that it has open; the listening socket left aside."""
+        own = set()
+        for path in Path(f"/proc/{self.pid}/fd").iterdir():
+            with contextlib.suppress(FileNotFoundError):  # closed since it was listed
+                if found := re.match(r"socket:\[(\d+)\]", str(path.readlink())):
+                    own.add(found[1])
+        lines = Path(f"/proc/{self.pid}/net/tcp").read_text().splitlines()[1:]
+        rows = [line.split() for line in lines]
+        return [int(row[1].partition(":")[2], 16) for row in rows if row[9] in own and row[3] != _LISTENING]

@@ -1,0 +1,39 @@
+"""What commands share: the codes with which they end, an option, and how a faulty configuration is told."""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+import click
+
+from claude_proxy.config.tree import ConfigurationError
+
+T = TypeVar("T")
+
+# The codes of sysexits.h, and of the Linux Standard Base for the state of a service.
+UP = 0
+DEGRADED = 1
+NOT_RUNNING = 3
+NO_CREDENTIAL = 4
+CONFIG = 78
+
+config_option = click.option(
+    "--config",
+    "path",
+    type=click.Path(path_type=Path, dir_okay=False),
+    envvar="CLAUDE_PROXY_CONFIG",
+    help="The configuration file. Default: ~/.config/claude-proxy/config.yaml, if it is there.",
+)
+
+
+def told_if_faulty(read: Callable[[], T]) -> T:
+    """What reading a configuration gives; where it is faulty, every fault is printed and the program ends with 78."""
+    try:
+        return read()
+    except ConfigurationError as error:
+        for complaint in error.complaints:
+            click.echo(str(complaint), err=True)
+        count = len(error.complaints)
+        click.echo(f"{count} fault{'s' if count > 1 else ''} in the configuration", err=True)
+        sys.exit(CONFIG)

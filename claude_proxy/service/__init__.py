@@ -1,0 +1,1 @@
+"""The service: files for the user's service manager (systemd, launchd), written, started, stopped and removed."""

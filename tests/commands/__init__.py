@@ -1,0 +1,1 @@
+"""Tests of the commands that have more to them than one call."""

@@ -1,0 +1,76 @@
+"""The user's own `claude` is run at this terminal, with nothing in its environment that is not for it."""
+
+import json
+import sys
+from pathlib import Path
+
+import click
+import pytest
+
+from claude_proxy.commands.hand_over import environment_of_claude, hand_over
+
+NOTES = "import json, os, sys; json.dump([sys.argv[1:], dict(os.environ)], open(os.environ['HOME'] + '/notes', 'w'))"
+
+
+def stub(home: Path, code: str) -> None:
+    """Puts a `claude` on the PATH that does this."""
+    program = home / "bin" / "claude"
+    program.parent.mkdir()
+    program.write_text(f"#!{sys.executable}\n{code}\n")
+    program.chmod(0o700)
+
+
+def test_claude_is_asked_to_log_in_with_the_arguments_that_were_given(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stub(home, NOTES)
+    monkeypatch.setenv("PATH", str(home / "bin"))
+    monkeypatch.setenv("ANTHROPIC_BASE_URL", "http://127.0.0.1:8082")
+    monkeypatch.setenv("HAIKU_PROVIDER_API_KEY", "FAKE-key")
+    monkeypatch.setenv("CLAUDE_CONFIG_DIR", str(home))
+    hand_over(("--console", "--email", "tester@mailbox.invalid"))
+    arguments, environment = json.loads((home / "notes").read_text())
+    assert arguments == ["auth", "login", "--console", "--email", "tester@mailbox.invalid"]
+    assert environment["CLAUDE_CONFIG_DIR"] == str(home)
+    assert not {"ANTHROPIC_BASE_URL", "HAIKU_PROVIDER_API_KEY"} & set(environment)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "ANTHROPIC_BASE_URL",
+        "ANTHROPIC_API_KEY",
+        "ANTHROPIC_AUTH_TOKEN",
+        "ANTHROPIC_CUSTOM_HEADERS",
+        "CLAUDE_CODE_OAUTH_TOKEN",
+        "REAL_ANTHROPIC_API_KEY",
+        "MINIMAX_API_KEY",
+        "AUTH_TOKEN",
+        "DASHBOARD_PASSWORD",
+        "CLAUDE_PROXY_LISTEN__PORT",
+    ],
+)
+def test_what_is_none_of_its_business_is_kept_from_it(name: str) -> None:
+    assert environment_of_claude({name: "x", "PATH": "/bin"}) == {"PATH": "/bin"}
+
+
+@pytest.mark.parametrize("name", ["PATH", "HOME", "TERM", "DISPLAY", "BROWSER", "HTTPS_PROXY", "CLAUDE_CONFIG_DIR"])
+def test_what_it_needs_to_run_and_to_open_a_browser_is_left_to_it(name: str) -> None:
+    assert environment_of_claude({name: "x"}) == {name: "x"}
+
+
+def test_without_claude_the_remedy_is_told(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(home))
+    with pytest.raises(click.ClickException, match="`claude` is not on the PATH; install Claude Code"):
+        hand_over(())
+
+
+def test_that_it_did_not_log_in_is_told(
+    home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stub(home, "raise SystemExit(3)")
+    monkeypatch.setenv("PATH", str(home / "bin"))
+    with pytest.raises(SystemExit) as ended:
+        hand_over(())
+    assert ended.value.code == 1
+    assert "`claude auth login` ended with exit code 3" in capsys.readouterr().err

@@ -1,0 +1,58 @@
+"""Where the daemon listens, read without the rest of the configuration."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from claude_proxy.config.address import listen_address
+from claude_proxy.config.load import load
+from claude_proxy.config.tree import ConfigurationError
+
+
+@pytest.fixture(autouse=True)
+def no_file_of_the_developer(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.delenv("XDG_CONFIG_HOME", raising=False)
+
+
+def written(directory: Path, text: str) -> Path:
+    file = directory / "mine.yaml"
+    file.write_text(text)
+    return file
+
+
+@pytest.mark.parametrize(
+    ("text", "environment"),
+    [
+        ("", {}),
+        ("listen: { port: 9 }\n", {}),
+        ("listen: { host: '::1', port: 9 }\n", {}),
+        ("listen: { port: 9 }\n", {"PORT": "10"}),
+        ("", {"SERVER_HOST": "[::1]", "CLAUDE_PROXY_LISTEN__PORT": "11"}),
+    ],
+)
+def test_it_is_what_the_daemon_reads(tmp_path: Path, text: str, environment: dict[str, str]) -> None:
+    file = written(tmp_path, text)
+    listen = load(file, environment).listen
+    assert listen_address(file, environment) == (listen.host, listen.port)
+
+
+def test_a_fault_elsewhere_does_not_keep_it_from_being_known(tmp_path: Path) -> None:
+    """The daemon goes on with what it read before, and has to be asked all the more."""
+    assert listen_address(written(tmp_path, "drain_timeout: soon\nlisten: { port: 9 }\n"), {}) == ("127.0.0.1", 9)
+
+
+@pytest.mark.parametrize("text", ["listen: { port: many }\n", "listen: [\n", "listen: { host: [1] }\n"])
+def test_an_address_that_cannot_be_read_is_told(tmp_path: Path, text: str) -> None:
+    with pytest.raises(ConfigurationError, match=r"mine\.yaml:"):
+        listen_address(written(tmp_path, text), {})
+
+
+def test_reading_it_imports_no_room_of_the_house() -> None:
+    code = "import sys, claude_proxy.config.address; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    loaded = set(done.stdout.split())
+    assert "yaml" in loaded
+    assert not loaded & {"aiohttp", "asyncio", "msgspec", "claude_proxy.config.settings"}

@@ -1,0 +1,1 @@
+"""Tests of the service: its files, and the order in which its manager is asked."""
