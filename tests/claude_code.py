@@ -90,6 +90,12 @@ async def run_claude(
 ) -> Run:
     """Runs `claude` with these arguments in a home made anew, the API being at `base_url`."""
     fresh_home(home)
+    command = (program, "--session-id", SESSION_ID, *arguments)
+    return await run_at_home(home, *command, env={"ANTHROPIC_BASE_URL": base_url, **(env or {})}, seconds=seconds)
+
+
+async def run_at_home(home: Path, *command: str, env: Mapping[str, str] | None = None, seconds: float = 60) -> Run:
+    """Runs the client, or a shell that starts it, in a home as it is; nothing but `env` says where the API is."""
     with refusing_port() as nowhere:
         environment = {
             "HOME": str(home),
@@ -98,7 +104,6 @@ async def run_claude(
             "LANG": "C.UTF-8",
             "TZ": "UTC",
             "USER": "tester",
-            "ANTHROPIC_BASE_URL": base_url,
             "CLAUDE_CODE_MAX_RETRIES": "2",
             "DISABLE_AUTOUPDATER": "1",
             "HTTP_PROXY": f"http://127.0.0.1:{nowhere}",
@@ -107,8 +112,7 @@ async def run_claude(
             **(env or {}),
         }
         process = await asyncio.create_subprocess_exec(
-            program,
-            *("--session-id", SESSION_ID, *arguments),
+            *command,
             env=environment,
             cwd=working_directory(home),
             stdin=asyncio.subprocess.DEVNULL,

@@ -13,6 +13,7 @@ from claude_proxy import __version__
 from claude_proxy.credentials.credential import SupplyState
 from claude_proxy.forwarding.forwarder import Forwarder
 from claude_proxy.upstreams.breakers import Part
+from claude_proxy.upstreams.route import Route
 from claude_proxy.upstreams.upstream import Upstream
 from claude_proxy.web.drain import Drain
 from claude_proxy.web.errors import SERVER
@@ -38,7 +39,8 @@ class Health:
 
     async def health(self, _: web.BaseRequest) -> web.Response:
         """200 `healthy`, 503 `draining`."""
-        upstreams = self._forwarder.routes.upstreams
+        routes = self._forwarder.routes
+        upstreams = routes.upstreams
         body = {
             "status": "draining" if self._drain.draining else "healthy",
             "version": __version__,
@@ -48,6 +50,7 @@ class Health:
             "upstreams": {name: _upstream(upstream) for name, upstream in upstreams.items()},
             "credentials": _credentials(upstreams),
             "quota": self._quota(),
+            "routes": [_route(route) for route in routes.routes],
         }
         return answer_json(body, 503 if self._drain.draining else 200)
 
@@ -85,6 +88,16 @@ def _part(part: Part) -> dict[str, Any]:
         "state": str(part.breaker.state),
         "reason": part.breaker.reason or None,
         "retry_in_seconds": _seconds(part.breaker.retry_in),
+    }
+
+
+def _route(route: Route) -> dict[str, Any]:
+    match = route.match
+    return {
+        "model": match.model,
+        "agent": match.agent,
+        "background": match.background and str(match.background),
+        "to": [{"upstream": target.upstream.name, "model": target.model} for target in route.targets],
     }
 
 

@@ -17,7 +17,7 @@ FLOORS = [
     {"assembly", "handover", "listening", "notify"},
     {"shift", "health_report"},
     {"daemon", "explain"},
-    {"demo", "service"},
+    {"demo", "service", "toggle"},
     {"commands"},
     {"cli"},
     {"__main__"},
@@ -26,11 +26,11 @@ FLOORS = [
 # exchange is the noun of floor 2: it names failures and the wire only, but credentials need not know it.
 LIBRARIES = {
     "aiohttp": {"upstreams.transport", "web", "daemon", "demo.stage", "demo.stand_in"},
-    "click": {"cli", "commands", "demo.command", "service"},
+    "click": {"cli", "commands", "demo.command", "service", "toggle.commands", "toggle.tell"},
     "keyring": {"credentials.keychain", "credentials.key_store"},
     "msgspec": {"wire", "dialects", "forwarding.commit"},
     "multidict": {"upstreams.transport", "web"},
-    "platformdirs": {"config.layers"},
+    "platformdirs": {"config.layers", "toggle.places"},
     "prometheus_client": {"observers.metrics"},
     "tenacity": {"forwarding.retry"},
     "yaml": {"config", "web.openapi"},

@@ -14,7 +14,7 @@ CLIENT_NAMES = {"ClientSession", "ClientTimeout", "ClientResponse", "TCPConnecto
 SERVER_NAMES = {"web", "web_protocol", "web_request", "web_response", "web_runner", "web_server"}
 
 # keyring costs 60 ms and 25 MB, and most users never need it; aiohttp must find a cleaned environment. What leads to
-# the settings of every room costs 300 ms, and asyncio 20: a command that only asks the daemon has 100 in all.
+# the settings of every room costs 300 ms, asyncio 20, YAML 25: a command that only asks the daemon has 100 in all.
 WITHIN_FUNCTIONS = {
     "credentials.keychain": {"keyring", "keyring.errors"},
     "credentials.key_store": {"keyring", "keyring.errors"},
@@ -31,6 +31,7 @@ WITHIN_FUNCTIONS = {
     },
     "demo.command": {"claude_proxy.demo.stage"},
     "service.commands": {"claude_proxy.config.load", "claude_proxy.config.tree"},
+    "toggle.address": {"claude_proxy.toggle.listen"},
     "cli": {"claude_proxy.config.load", "claude_proxy.daemon", "claude_proxy.explain"},
     "__main__": {"claude_proxy.cli"},
 }

@@ -52,6 +52,7 @@ async def test_a_daemon_that_has_done_nothing_yet_is_healthy(tmp_path: Path, ups
         health = await health_of(daemon)
     assert (health["status"], health["version"], health["in_flight"]) == ("healthy", __version__, 0)
     assert health["uptime_seconds"] >= 0
+    assert health["pid"] == os.getpid()
     assert health["upstreams"]["claude"] == {
         "base_url": upstream.url,
         "credential": "claude",
@@ -62,6 +63,28 @@ async def test_a_daemon_that_has_done_nothing_yet_is_healthy(tmp_path: Path, ups
     assert health["credentials"]["claude"]["state"] == "pass-through"
     assert health["credentials"]["claude"]["sources"] == ["client"]
     assert health["credentials"]["minimax"]["state"] == "absent"
+    assert health["credentials"]["minimax"]["sources"] == ["env:FAKE_MINIMAX_KEY"]
+
+
+async def test_its_routes_are_told_in_their_order(tmp_path: Path, upstream: StandIn) -> None:
+    routes: list[dict[str, Any]] = [
+        {"model": "claude-haiku-*", "to": [{"upstream": "minimax", "model": "M"}, {"upstream": "claude"}]},
+        {"agent": "sub", "background": "title", "to": [{"upstream": "claude"}]},
+        {"to": [{"upstream": "claude"}]},
+    ]
+    async with in_process(tmp_path, config(upstream, routes=routes)) as daemon:
+        told = (await health_of(daemon))["routes"]
+    claude = {"upstream": "claude", "model": None}
+    assert told == [
+        {
+            "model": "claude-haiku-*",
+            "agent": None,
+            "background": None,
+            "to": [{"upstream": "minimax", "model": "M"}, claude],
+        },
+        {"model": None, "agent": "sub", "background": "title", "to": [claude]},
+        {"model": None, "agent": None, "background": None, "to": [claude]},
+    ]
 
 
 async def test_an_upstream_that_is_left_alone_says_why_and_for_how_long(tmp_path: Path, upstream: StandIn) -> None:

@@ -1,0 +1,93 @@
+"""What the running daemon says of itself: `/health` asked with the standard library, and read tolerantly.
+
+The daemon may be older or newer than this command, and something else may listen on its port.
+"""
+
+import http.client
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from claude_proxy.toggle.address import host_and_port
+
+PATIENCE = 1.0
+"""Seconds that the daemon on this machine may take to answer."""
+
+_LARGEST = 1 << 20  # bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """An answer of the daemon; `seconds` is how long it took."""
+
+    body: Mapping[str, Any]
+    seconds: float
+
+    @property
+    def version(self) -> str:
+        return str(self.body.get("version", "unknown"))
+
+    @property
+    def draining(self) -> bool:
+        return self.body.get("status") != "healthy"
+
+    def section(self, name: str) -> dict[str, Any]:
+        """A mapping of the answer, empty where it is missing."""
+        return mapping(self.body.get(name))
+
+
+@dataclass(frozen=True, slots=True)
+class Silence:
+    """Why there is no answer, in words. `taken`: something listens there that is not the daemon."""
+
+    reason: str
+    taken: bool = False
+
+
+def mapping(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def sequence(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+def ask(url: str) -> Health | Silence:
+    """Asks the daemon at this URL how it is."""
+    begun = time.perf_counter()
+    try:
+        _, text = _get(url, "/health")
+        body = json.loads(text)
+    except TimeoutError:
+        return Silence(f"what listens there does not answer within {PATIENCE:g} s", taken=True)
+    except OSError as error:
+        return Silence((error.strerror or type(error).__name__).lower())
+    except (http.client.HTTPException, ValueError, RecursionError):
+        body = None
+    if not {"status", "version", "upstreams"} <= mapping(body).keys():
+        return Silence("something else than claude-proxy answers there", taken=True)
+    return Health(body, time.perf_counter() - begun)
+
+
+def wants_token(url: str) -> bool:
+    """Whether the daemon asks for its access token, which Claude Code must then be given."""
+    try:
+        # Answered from memory; unlike /health it is not for everybody.
+        error, _ = _get(url, "/v1/models")
+    except (OSError, http.client.HTTPException):
+        return False
+    return error == "access_token"
+
+
+def _get(url: str, path: str) -> tuple[str | None, bytes]:
+    """The kind of refusal, None where there is none, and the body."""
+    host, port = host_and_port(url)
+    connection = http.client.HTTPConnection(host, port, timeout=PATIENCE)
+    try:
+        connection.request("GET", path)
+        answer = connection.getresponse()
+        return answer.getheader("x-claude-proxy-error"), answer.read(_LARGEST)
+    finally:
+        connection.close()
