@@ -25,7 +25,7 @@ pytestmark = pytest.mark.timeout(240)  # the first installation may have to down
 README = (REPOSITORY / "README.md").read_text()
 DEMO, START, HEALTH = "scripts/demo", "scripts/start", "curl -s 127.0.0.1:8082/health"
 RELOAD = "kill -HUP <pid>"
-PROXY = ".venv/bin/claude-proxy"
+PROXY, TOGGLE = ".venv/bin/claude-proxy", ".venv/bin/proxy-toggle"
 FAKE_KEY = "FAKE-key-of-minimax"
 
 
@@ -40,6 +40,9 @@ class Outcome:
 
 WHILE_IT_SERVES = {
     HEALTH: Outcome(r'"status": ?"healthy"'),
+    f"{TOGGLE} enable": Outcome(r"✓ ~/\.claude/settings\.json +env\.ANTHROPIC_BASE_URL = http://127\.0\.0\.1:"),
+    f"{TOGGLE} status": Outcome(r"\ARouting +on +via ~/\.claude/settings\.json\nDaemon +up "),
+    f"{TOGGLE} disable": Outcome(r"✓ ~/\.claude/settings\.json +env\.ANTHROPIC_BASE_URL removed"),
     f"{PROXY} key set minimax": Outcome(r"minimax", hints=r"finds it within 30 s", typed=FAKE_KEY),
     f"{PROXY} check": Outcome(r"\Athe built-in configuration: nothing wrong\n\Z"),
     f"{PROXY} explain --model claude-haiku-4-5-20251001": Outcome(r"minimax.*keyring:minimax"),
@@ -53,7 +56,6 @@ _ACCOUNT = "needs an account; tests/paths runs the real Claude Code before a sta
 _MACOS = "needs macOS; tests/paths/test_sync_credentials.py runs the script"
 _MANAGER = "needs systemd or launchd as the session's manager; tests/service does without"
 NOT_RUN = {
-    "ANTHROPIC_BASE_URL=http://127.0.0.1:8082 ENABLE_TOOL_SEARCH=true claude": _ACCOUNT,
     f"{PROXY} status --probe": "asks Anthropic",
     f"{PROXY} login": _ACCOUNT,
     f"{PROXY} login --setup-token": _ACCOUNT,
