@@ -3,6 +3,7 @@
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -21,13 +22,13 @@ def hand_over(arguments: tuple[str, ...]) -> None:
             "`claude` is not on the PATH; install Claude Code (https://code.claude.com/docs/en/setup), "
             "or keep a token of another machine: claude-proxy login --setup-token"
         )
-    process = subprocess.Popen([program, "auth", "login", *arguments], env=environment_of_claude(os.environ))  # noqa: S603 - the user's own program, no shell
-    while True:
-        try:
-            code = process.wait()
-            break
-        except KeyboardInterrupt:
-            continue  # Ctrl-C reaches `claude` as well, which decides what it means
+    # Ctrl-C reaches `claude` as well, which decides what it means. It is not caught as KeyboardInterrupt: one that is
+    # raised just when `claude` has ended would lose its exit code, and a login that failed would count as done.
+    before = signal.signal(signal.SIGINT, lambda *_: None)
+    try:
+        code = subprocess.call([program, "auth", "login", *arguments], env=environment_of_claude(os.environ))  # noqa: S603 - the user's own program, no shell
+    finally:
+        signal.signal(signal.SIGINT, before)
     if code != 0:
         click.echo(f"`claude auth login` ended with exit code {code}: you are not logged in by it", err=True)
         sys.exit(1)

@@ -1,7 +1,9 @@
 """The user's own `claude` is run at this terminal, with nothing in its environment that is not for it."""
 
 import json
+import signal
 import sys
+import threading
 from pathlib import Path
 
 import click
@@ -74,3 +76,24 @@ def test_that_it_did_not_log_in_is_told(
         hand_over(())
     assert ended.value.code == 1
     assert "`claude auth login` ended with exit code 3" in capsys.readouterr().err
+
+
+def test_its_exit_code_is_told_although_ctrl_c_comes_as_it_ends(
+    home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The signal goes to another thread, so that this one hears of it when `claude` has ended and not before."""
+    stub(home, "import os, signal; os.kill(os.getppid(), signal.SIGINT); raise SystemExit(3)")
+    monkeypatch.setenv("PATH", str(home / "bin"))
+    before, over = signal.getsignal(signal.SIGINT), threading.Event()
+    other = threading.Thread(target=over.wait)
+    other.start()
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    try:
+        with pytest.raises(SystemExit):
+            hand_over(())
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
+        over.set()
+        other.join()
+    assert "`claude auth login` ended with exit code 3" in capsys.readouterr().err
+    assert signal.getsignal(signal.SIGINT) is before
