@@ -10,6 +10,7 @@ import click
 import pytest
 
 from claude_proxy.commands.hand_over import environment_of_claude, hand_over
+from claude_proxy.credentials import claude_program
 
 NOTES = "import json, os, sys; json.dump([sys.argv[1:], dict(os.environ)], open(os.environ['HOME'] + '/notes', 'w'))"
 
@@ -50,20 +51,38 @@ def test_claude_is_asked_to_log_in_with_the_arguments_that_were_given(
         "AUTH_TOKEN",
         "DASHBOARD_PASSWORD",
         "CLAUDE_PROXY_LISTEN__PORT",
+        "KIMI",
+        "minimax_api_key",
     ],
 )
 def test_what_is_none_of_its_business_is_kept_from_it(name: str) -> None:
-    assert environment_of_claude({name: "x", "PATH": "/bin"}) == {"PATH": "/bin"}
+    assert name not in environment_of_claude({name: "x", "PATH": "/bin"})
 
 
-@pytest.mark.parametrize("name", ["PATH", "HOME", "TERM", "DISPLAY", "BROWSER", "HTTPS_PROXY", "CLAUDE_CONFIG_DIR"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("HOME", "TERM", "DISPLAY", "BROWSER", "HTTPS_PROXY", "CLAUDE_CONFIG_DIR", "WSL_INTEROP"),
+        *("NODE_EXTRA_CA_CERTS", "CLAUDE_CODE_CLIENT_CERT", "CLAUDE_CODE_CLIENT_KEY"),
+    ],
+)
 def test_what_it_needs_to_run_and_to_open_a_browser_is_left_to_it(name: str) -> None:
-    assert environment_of_claude({name: "x"}) == {name: "x"}
+    assert environment_of_claude({name: "/x"})[name] == "/x"
+
+
+def test_it_is_found_where_the_daemon_finds_it(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stub(home, NOTES)
+    (home / ".local").mkdir()
+    (home / "bin").rename(home / ".local" / "bin")
+    monkeypatch.setenv("PATH", str(home))
+    hand_over(())
+    assert (home / "notes").exists()
 
 
 def test_without_claude_the_remedy_is_told(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(home))
-    with pytest.raises(click.ClickException, match="`claude` is not on the PATH; install Claude Code"):
+    monkeypatch.setattr(claude_program, "USUAL_PLACES", ())  # this machine may have one
+    with pytest.raises(click.ClickException, match=r"`claude` is not on the PATH, nor in .*; install Claude Code"):
         hand_over(())
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from claude_proxy.credentials import claude_program
 from claude_proxy.credentials.keychain import OWN_SERVICE
 from tests.claude_request import stored_login
 from tests.commands.invoking import configured, run
@@ -37,6 +38,7 @@ def test_after_claude_has_logged_in_it_is_shown_how_things_stand(home: Path, cla
 
 def test_that_claude_is_missing_is_told(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(home))
+    monkeypatch.setattr(claude_program, "USUAL_PLACES", ())  # this machine may have one
     result = run("login", "--config", configured(home))
     assert result.exit_code == 1
     assert "`claude` is not on the PATH" in result.stderr
