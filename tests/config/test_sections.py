@@ -70,6 +70,28 @@ def test_a_token_file_that_cannot_be_read_is_told(tmp_path: Path) -> None:
     assert told.endswith("could not be read: not text")
 
 
+KEY = "Xy7-hunter2-of-a-provider"
+
+
+@pytest.mark.parametrize(
+    ("text", "path"),
+    [
+        (f"credentials: {{ minimax: {{ sources: [{KEY}] }} }}", "credentials.minimax.sources"),
+        (f"credentials: {{ minimax: {{ sources: {KEY} }} }}", "credentials.minimax.sources"),
+        (f"credentials: {{ minimax: {{ sources: ['env:{KEY}'] }} }}", "credentials.minimax.sources"),
+        (f"access: {{ token: {{ env: {KEY} }} }}", "access.token.env"),
+        (f"upstreams: {{ minimax: {{ credential: {KEY} }} }}", "upstreams.minimax.credential"),
+        (f"upstreams: {{ minimax: {{ auth: {KEY} }} }}", "upstreams.minimax.auth"),
+    ],
+)
+def test_a_key_that_stands_where_its_name_belongs_is_refused_and_not_quoted(
+    tmp_path: Path, text: str, path: str
+) -> None:
+    (told,) = faults(tmp_path, f"{text}\n")
+    assert path in told
+    assert "hunter2" not in told
+
+
 def test_a_public_address_is_added_to_the_hosts(tmp_path: Path) -> None:
     for public, hosts in {
         "https://proxy.example": ("proxy.example:443", "proxy.example"),
