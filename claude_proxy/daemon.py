@@ -49,7 +49,7 @@ def serve(settings: Settings, environment: Mapping[str, str], load: Load) -> int
     redactor = Redactor()
     # Not through sys.stderr: what waits in its buffer when the reader has gone would spoil the exit code.
     logs_to(LogWriter(partial(os.write, sys.stderr.fileno())), settings.log, redactor)
-    _harden()
+    _set_limits()
     with contextlib.closing(_bind(settings)) as listening, asyncio.Runner() as runner:
         code = runner.run(_serve(settings, environment, load, listening, redactor))
         if code == _FORCED:
@@ -70,10 +70,9 @@ def logs_to(handler: logging.Handler, settings: LogSettings, redactor: Redactor)
     logging.captureWarnings(capture=True)
 
 
-def _harden() -> None:
-    """What every process that holds a login should do first."""
+def _set_limits() -> None:
+    """Files of its own for the user alone, and as many connections as the system allows."""
     os.umask(0o077)
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = _DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, _DESCRIPTORS)
     with contextlib.suppress(ValueError, OSError):  # macOS names a hard limit that it does not grant
