@@ -33,6 +33,8 @@ def login(path: Path | None, arguments: tuple[str, ...], *, setup_token: bool) -
     is shown and no failure.
     """
     if setup_token:
+        if arguments and all(argument.startswith("-") for argument in arguments):
+            raise click.UsageError("other options are for `claude auth login`, which --setup-token does not run")
         if arguments:
             raise click.UsageError(NEVER_AN_ARGUMENT)
         store_secret(SETUP_TOKEN, read_secret("The token that `claude setup-token` printed"))

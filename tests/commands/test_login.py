@@ -80,6 +80,14 @@ def test_a_setup_token_is_never_taken_from_the_command_line(home: Path, memory_k
     assert memory_keyring.items == {}
 
 
+@pytest.mark.parametrize("option", ["--console", "--token=sk-ant-oat01-FAKE"])
+def test_an_option_of_claude_is_told_apart_from_a_token_in_the_wrong_place(home: Path, option: str) -> None:
+    result = run("login", "--setup-token", option)
+    assert result.exit_code == 2
+    assert "other options are for `claude auth login`, which --setup-token does not run" in result.stderr
+    assert "FAKE" not in result.output
+
+
 def test_logout_forgets_the_setup_token_and_nothing_of_claude_code(
     home: Path, claude: Path, memory_keyring: MemoryKeyring
 ) -> None:
