@@ -41,7 +41,7 @@ def test_what_is_not_one_word_of_visible_ascii_is_not_stored(
 ) -> None:
     result = run("key", "set", "minimax", given=given.encode())
     assert result.exit_code == 1
-    assert "what was given does not hold one key and nothing else" in result.stderr
+    assert "what was given does not hold one key and nothing else: there is a space, a line break," in result.stderr
     assert "FAKE" not in result.output
     assert (memory_keyring.items, keys(home).exists()) == ({}, False)
 
