@@ -115,7 +115,9 @@ def secret(reader: Reader, key: str, environment: Mapping[str, str]) -> str:
     inner.finish()
     if path:
         try:
-            return Path(path).expanduser().read_text().strip()
+            if text := Path(path).expanduser().read_text().strip():
+                return text
+            inner.complain("file", "is empty, and without a token whoever can reach the port could use it")
         except (OSError, UnicodeDecodeError) as error:
             inner.complain("file", f"could not be read: {getattr(error, 'strerror', None) or 'not text'}")
     if variable:

@@ -64,6 +64,10 @@ def test_a_token_that_stands_in_the_file_is_refused(tmp_path: Path, token: str) 
 def test_a_token_file_that_cannot_be_read_is_told(tmp_path: Path) -> None:
     (told,) = faults(tmp_path, "access: { token: { file: /nowhere/token } }\n")
     assert told == "config.yaml:1:26 access.token.file: could not be read: No such file or directory"
+    empty = tmp_path / "empty"
+    empty.write_text(" \n")
+    (told,) = faults(tmp_path, f"access: {{ token: {{ file: '{empty}' }} }}\n")
+    assert "access.token.file: is empty, and without a token whoever can reach the port could use it" in told
     binary = tmp_path / "binary"
     binary.write_bytes(b"\xff\xfe")
     (told,) = faults(tmp_path, f"access: {{ token: {{ file: '{binary}' }} }}\n")
