@@ -115,6 +115,19 @@ def test_logout_leaves_the_keys_of_other_providers_unless_it_is_told_otherwise(
     assert memory_keyring.items == {}
 
 
+def test_what_cannot_be_forgotten_is_told_and_the_rest_is_forgotten(home: Path, no_keyring: None) -> None:
+    keys = home / ".local/share/claude-proxy/keys"
+    for name in ("aaa", "minimax"):
+        run("key", "set", name, given=b"FAKE-key")
+    (keys / "aaa").unlink()
+    (keys / "aaa").mkdir()
+    result = run("logout", "--all")
+    assert result.exit_code == 1
+    assert f"aaa was not forgotten everywhere: {keys / 'aaa'}: " in result.stderr
+    assert result.stdout == "forgot minimax, which lay in its file\n"
+    assert [path.name for path in keys.iterdir()] == ["aaa"]
+
+
 @pytest.mark.parametrize("options", [(), ("--all",)])
 def test_where_nothing_is_ours_there_is_nothing_to_forget(
     home: Path, memory_keyring: MemoryKeyring, options: tuple[str, ...]
