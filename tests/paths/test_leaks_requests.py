@@ -57,12 +57,14 @@ PAGES = ("/health", "/livez", "/metrics", "/openapi.json", "/openapi.yaml", "/v1
 
 
 class Journeys:
-    """What was asked, and the replies that came of it."""
+    """What was asked, the replies that came of it, and what the daemon and the commands say meanwhile."""
 
-    def __init__(self, daemon: Daemon, hosts: Mapping[str, StandIn]) -> None:
+    def __init__(self, daemon: Daemon, hosts: Mapping[str, StandIn], env: Mapping[str, str]) -> None:
         self.daemon = daemon
         self.hosts = hosts
+        self.env = env
         self.replies: list[tuple[str, Reply]] = []
+        self.texts: dict[str, str] = {}
 
     def all_answer(self, answer: Answer) -> None:
         for host in self.hosts.values():
@@ -97,8 +99,29 @@ class Journeys:
             for stream in (False, True):
                 await self.daemon.reload()  # or a key that was refused before would not be used again
                 await self.every_model(name, stream=stream)
+            await self.pages(f"after {name}")
+            if name in {"401", "403", "429"}:  # breakers are open now, and the reason is told
+                await self.commands(f"after {name}")
         await self.refused_at_the_door()
         await self.no_place()
+
+    async def pages(self, when: str) -> None:
+        for page in PAGES:
+            self.texts[f"{page} {when}"] = str(await ask(self.daemon.url + page, None, BROUGHT, method="GET"))
+
+    async def commands(self, when: str) -> None:
+        for model in ("claude-x", "everywhere-x"):
+            self.texts[f"explain {model} {when}"] = await self.told("explain", "--model", model)
+        for command in (("status",), ("status", "--json"), ("check",)):
+            self.texts[f"{command} {when}"] = await self.told(*command)
+
+    async def told(self, *arguments: str) -> str:
+        """What a command says beside this daemon, in its own environment."""
+        env = {**self.env, "CLAUDE_PROXY_LISTEN__PORT": self.daemon.url.rpartition(":")[2]}
+        home = self.daemon.home
+        _, said = await claude_proxy(home, env, *arguments, "--config", str(home / "config.yaml"))
+        assert "Traceback" not in said, said
+        return said
 
     async def refused_at_the_door(self) -> None:
         body = claude_body()
@@ -140,29 +163,25 @@ async def test_each_secret_comes_to_its_own_host_and_nowhere_else(tmp_path: Path
     env = {**SECRET_VARIABLES, "PATH": claude.path, "CLAUDE_PROXY_CREDENTIALS__CLAUDE__REFRESH": "delegate"}
     env["PYTHONASYNCIODEBUG"] = debug  # with this asyncio has much to tell
     options = ("--log-level", "debug", "--log-format", log_format)
-    texts: dict[str, str] = {}
     async with all_hosts() as hosts:
         config = configuration(hosts, home)
         with ProcessWatch(tmp_path / "seen") as watch:
             async with running(home, config, env, *options, wait=False) as daemon:
                 daemon.url = (await daemon.logged(r'listening"?,? "?url"?[=:] ?"?(http[^" ]+)'))[1]
-                journeys = Journeys(daemon, hosts)
+                journeys = Journeys(daemon, hosts, env)
                 await journeys.all()
                 await renewed(journeys, places, claude, watch)
                 await configuration_with_secrets(journeys, config)
-                for page in PAGES:
-                    texts[page] = str(await ask(daemon.url + page, None, BROUGHT, method="GET"))
-                for kind, (model, _) in MODELS.items():
-                    texts[f"explain {kind}"] = await told(daemon, env, "explain", "--model", model)
-                texts["check"] = await told(daemon, env, "check")
-                for form in ((), ("--json",)):
-                    texts[f"status {form}"] = await told(daemon, env, "status", *form)
-                await stopped_while_answering(journeys, texts)
-                texts["log"] = daemon.log
+                await journeys.pages("in the end")
+                await journeys.commands("in the end")
+                await stopped_while_answering(journeys)
+    journeys.texts["log"] = daemon.log
     assert_each_secret_came_to_its_own_host(hosts)
     assert not any(SENTINEL in str(got.headers) for host in hosts.values() for got in host.received)
-    assert all(texts.values())
-    leaks = {place: found_in(text) for place, text in texts.items()}
+    assert all(journeys.texts.values())
+    assert "refused the credential" in journeys.texts["/health after 401"]
+    assert "breaker open" in journeys.texts["explain everywhere-x after 401"]
+    leaks = {place: found_in(text) for place, text in journeys.texts.items()}
     for journey, reply in journeys.replies:
         leaks[journey] = found_in(f"{reply.headers} {reply.body.decode()}") - allowed_in(reply)
     assert {place: names for place, names in leaks.items() if names} == {}
@@ -201,15 +220,7 @@ async def configuration_with_secrets(journeys: Journeys, config: dict[str, Any])
     await journeys.daemon.reload()
 
 
-async def told(daemon: Daemon, env: Mapping[str, str], *arguments: str) -> str:
-    """What a command says beside this daemon, in its own environment."""
-    env = {**env, "CLAUDE_PROXY_LISTEN__PORT": daemon.url.rpartition(":")[2]}
-    _, said = await claude_proxy(daemon.home, env, *arguments, "--config", str(daemon.home / "config.yaml"))
-    assert "Traceback" not in said, said
-    return said
-
-
-async def stopped_while_answering(journeys: Journeys, texts: dict[str, str]) -> None:
+async def stopped_while_answering(journeys: Journeys) -> None:
     """An answer is under way when the daemon is told to stop; what comes meanwhile is refused."""
     daemon, claude = journeys.daemon, journeys.hosts["claude"]
     gate = asyncio.Event()
@@ -226,7 +237,7 @@ async def stopped_while_answering(journeys: Journeys, texts: dict[str, str]) -> 
     await daemon.logged("draining")
     refused = await journeys.ask("draining", LOGIN, claude_body())
     assert refused.headers["x-claude-proxy-error"] == "draining"
-    texts["/health draining"] = str(await ask(f"{daemon.url}/health", None, BROUGHT, method="GET"))
+    journeys.texts["/health draining"] = str(await ask(f"{daemon.url}/health", None, BROUGHT, method="GET"))
     gate.set()
     assert (await last).status == 200
     assert await daemon.ended() == 0
