@@ -1,6 +1,7 @@
 """`claude-proxy` and `python -m claude_proxy`: the way in."""
 
 import os
+import resource
 import sys
 
 _FAULTY = 78  # daemon.EXIT_CONFIG, which must not be imported yet
@@ -10,6 +11,8 @@ def main() -> None:
     """Runs the command line."""
     # Before aiohttp is imported, which makes its TLS contexts then: they would write every session's keys there.
     os.environ.pop("SSLKEYLOGFILE", None)
+    # Daemon and commands alike hold logins and keys: none of them is to be written to disk when one crashes.
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     from claude_proxy.cli import main as command
 
     try:

@@ -81,7 +81,7 @@ def serve(settings: Settings, environment: Mapping[str, str], load: Load) -> int
     redactor = Redactor()
     # Not through sys.stderr: what waits in its buffer when the reader has gone would spoil the exit code.
     logs_to(LogWriter(partial(os.write, sys.stderr.fileno())), settings.log, redactor)
-    _harden()
+    _set_limits()
     start = Start.read(settings, variables)
     if start.notifier.watchdog:
         faulthandler.enable()  # a manager ends a stuck process by SIGABRT: the log then says where it was stuck
@@ -110,10 +110,9 @@ def logs_to(handler: logging.Handler, settings: LogSettings, redactor: Redactor)
     logging.captureWarnings(capture=True)
 
 
-def _harden() -> None:
-    """What every process that holds a login should do first."""
+def _set_limits() -> None:
+    """Files of its own for the user alone, and as many connections as the system allows."""
     os.umask(0o077)
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = _DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, _DESCRIPTORS)
     with contextlib.suppress(ValueError, OSError):  # macOS names a hard limit that it does not grant

@@ -92,8 +92,8 @@ class Said:
     """An upstream's own answer, passed on as it is: Claude Code's recovery matches on its words."""
 
     status: int
-    headers: tuple[tuple[str, str], ...]
-    body: bytes
+    headers: tuple[tuple[str, str], ...] = field(repr=False)
+    body: bytes = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,10 +104,13 @@ class Failure:
     window resets, `of_one_model` says that it is the window of the model asked for alone. `status` and `error_type`
     are what the client is told where there is no `said`, "" and 0 for those of the kind. `may_retry` is False where
     the upstream said `x-should-retry: false`.
+
+    An upstream may repeat what it was called with: its words are in no repr, and are shown to nobody before
+    forwarding/verdict.py has taken the secrets out of them.
     """
 
     kind: FailureKind
-    message: str
+    message: str = field(repr=False)
     upstream: str = ""
     said: Said | None = None
     retry_after: float | None = None
@@ -145,10 +148,10 @@ class Failure:
 
 
 class ProxyError(Exception):
-    """The root of what this package raises about traffic; always carries a `Failure`."""
+    """The root of what this package raises about traffic; always carries a `Failure`, and does not quote its words."""
 
     def __init__(self, failure: Failure) -> None:
-        super().__init__(failure.message)
+        super().__init__(f"{failure.kind.value} at {failure.upstream}" if failure.upstream else failure.kind.value)
         self.failure = failure
 
 

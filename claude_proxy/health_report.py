@@ -16,6 +16,10 @@ class NotAnswering(Exception):
     """No daemon answers there; the text says what does happen instead."""
 
 
+class AnotherProgram(NotAnswering):
+    """Some other program has the port."""
+
+
 class PartReport(NamedTuple):
     """One breaker that is not closed: of the `api`, a `credential` or a `model`, which `model` names."""
 
@@ -72,7 +76,7 @@ def reachable_host(host: str) -> str:
 
 
 def ask_health(host: str, port: int) -> HealthReport:
-    """The report of the daemon that listens there. Raises NotAnswering."""
+    """The report of the daemon that listens there. Raises NotAnswering, AnotherProgram."""
     connection = http.client.HTTPConnection(reachable_host(host), port, timeout=_PATIENCE)
     try:
         connection.request("GET", "/health")
@@ -81,13 +85,13 @@ def ask_health(host: str, port: int) -> HealthReport:
     except OSError as error:
         raise NotAnswering(error.strerror or str(error) or type(error).__name__) from None
     except http.client.HTTPException:
-        raise NotAnswering("what answers there does not speak HTTP") from None
+        raise AnotherProgram("what answers there does not speak HTTP") from None
     finally:
         connection.close()
     try:
         return _report(json.loads(body))
     except (ValueError, TypeError, KeyError, RecursionError):
-        raise NotAnswering(
+        raise AnotherProgram(
             f"another program answers there (HTTP {answer.status}, which is not the health of claude-proxy)"
         ) from None
 

@@ -9,12 +9,17 @@ from tests.recording_keyring import ACCOUNT, CLAUDE_SERVICE
 
 # As security(1) finds an item: by service and account, and without an account the first of that service.
 PROGRAM = """#!{python} -IS
-import json, pathlib, sys
+import json, os, pathlib, sys, time
 directory = pathlib.Path({directory!r})
 with (directory / "asked").open("a") as notes:
     notes.write(json.dumps(sys.argv[1:]) + "\\n")
+with (directory / "environments").open("a") as notes:
+    notes.write(json.dumps(dict(os.environ)) + "\\n")
 asked = dict(zip(sys.argv[2::2], sys.argv[3::2]))
 state = json.loads((directory / "state").read_text())
+seen = state.get("seen")
+while seen and not os.path.exists(seen + "/" + str(os.getpid())):
+    time.sleep(0.01)
 if state.get("asks"):
     (directory / "gate").read_text()
 if code := state.get("code"):
@@ -39,6 +44,7 @@ class FakeSecurity:
         directory.mkdir()
         self._directory = directory
         self._items: list[tuple[str, str, str]] = []
+        self._seen: str | None = None
         self.program = directory / "security"
         self.program.write_text(PROGRAM.format(python=sys.executable, directory=str(directory)))
         self.program.chmod(0o700)
@@ -64,10 +70,21 @@ class FakeSecurity:
             os.mkfifo(gate)
         self._say({"items": self._items, "asks": True})
 
-    def _say(self, state: object) -> None:
+    def waits_for(self, seen: Path) -> None:
+        """From now on it goes on once a file of this directory is named for its process."""
+        self._seen = str(seen)
+        self.answers_with(0)
+
+    def _say(self, state: dict[str, object]) -> None:
         unfinished = self._directory / "state.new"
-        unfinished.write_text(json.dumps(state))
+        unfinished.write_text(json.dumps({**state, "seen": self._seen}))
         unfinished.rename(self._directory / "state")
+
+    @property
+    def environments(self) -> list[dict[str, str]]:
+        """What it was given at each call."""
+        notes = self._directory / "environments"
+        return [json.loads(line) for line in notes.read_text().splitlines()] if notes.exists() else []
 
     @property
     def asked(self) -> list[list[str]]:

@@ -40,10 +40,17 @@ class ScriptedClaude:
         unfinished.chmod(0o700)
         unfinished.rename(self.program)
 
-    def renews(self, file: Path, token: str = RENEWED, before: str = "", after: str = "") -> None:
+    def renews(
+        self,
+        file: Path,
+        token: str = RENEWED,
+        before: str = "",
+        after: str = "",
+        refresh_token: str = "sk-ant-ort01-FAKE-refresh",
+    ) -> None:
         """It puts a new login into a file at once, as Claude Code does: whole, by a rename."""
         ready = self.directory / "renewed"
-        ready.write_text(stored_login(token))
+        ready.write_text(stored_login(token, refresh_token))
         new = shlex.quote(str(file) + ".new")
         self.does(f"{before}\ncp {shlex.quote(str(ready))} {new}\nmv {new} {shlex.quote(str(file))}\n{after}")
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from claude_proxy import __version__
-from claude_proxy.health_report import HealthReport, NotAnswering, ask_health, reachable_host
+from claude_proxy.health_report import AnotherProgram, HealthReport, NotAnswering, ask_health, reachable_host
 from tests.asking import ask
 from tests.closed_port import refusing_url
 from tests.in_process import LOGIN, in_process
@@ -100,7 +100,7 @@ OTHERS: dict[str, Answer] = {
 @pytest.mark.parametrize("name", OTHERS)
 async def test_another_program_is_told_apart(name: str) -> None:
     async with StandIn(OTHERS[name]) as other:
-        with pytest.raises(NotAnswering, match=r"another program answers there \(HTTP 200"):
+        with pytest.raises(AnotherProgram, match=r"another program answers there \(HTTP 200"):
             await heard(other.port)
 
 

@@ -11,6 +11,7 @@ import click
 
 from claude_proxy.commands.options import NO_CREDENTIAL, config_option
 from claude_proxy.commands.secret_input import read_secret
+from claude_proxy.config.layers import lay
 from claude_proxy.credentials.key_file import is_key_name, keys_directory
 from claude_proxy.credentials.spelling import SETUP_TOKEN
 
@@ -58,16 +59,25 @@ _name_argument = click.argument("name", callback=_name)
 
 
 @key.command("set")
+@config_option
 @_name_argument
 @click.argument("more", nargs=-1, metavar="")
-def set_key(name: str, more: tuple[str, ...]) -> None:
+def set_key(path: Path | None, name: str, more: tuple[str, ...]) -> None:
     """Store a key under NAME. It is asked for unseen, or read from stdin where that is no terminal.
 
-    Exit codes: 0 stored, 1 not stored, 2 wrong usage.
+    Where no credential of the configuration names it, this says so. Exit codes: 0 stored, 1 not stored, 2 wrong
+    usage.
     """
     if more:
         raise click.UsageError(NEVER_AN_ARGUMENT)
     store_secret(name, read_secret(f"The key for {name}"))
+    named = _named_keys(path)
+    if named and name not in named:
+        click.echo(
+            f"Nothing uses it yet: no credential of the configuration has the source keyring:{name}. "
+            f"Those that there are: {', '.join(sorted(named))}",
+            err=True,
+        )
 
 
 @key.command("list")
@@ -99,6 +109,18 @@ def delete_key(name: str) -> None:
     if not forget_secret(name):
         click.echo(f"there is no key {name!r}; `claude-proxy key list` shows those that there are", err=True)
         sys.exit(NO_CREDENTIAL)
+
+
+def _named_keys(path: Path | None) -> set[str]:
+    """The keys that the configuration's credentials name, as far as it can be read: its faults are `check`'s affair."""
+    credentials = lay(path, os.environ).tree.value.get("credentials")
+    named = set()
+    for credential in credentials.value.values() if credentials and isinstance(credentials.value, dict) else ():
+        sources = credential.value.get("sources") if isinstance(credential.value, dict) else None
+        for source in sources.value if sources and isinstance(sources.value, list) else ():
+            if isinstance(source.value, str) and source.value.startswith("keyring:"):
+                named.add(source.value.removeprefix("keyring:"))
+    return named
 
 
 def store_secret(name: str, secret: str) -> None:

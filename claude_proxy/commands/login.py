@@ -33,6 +33,8 @@ def login(path: Path | None, arguments: tuple[str, ...], *, setup_token: bool) -
     is shown and no failure.
     """
     if setup_token:
+        if arguments and all(argument.startswith("-") for argument in arguments):
+            raise click.UsageError("other options are for `claude auth login`, which --setup-token does not run")
         if arguments:
             raise click.UsageError(NEVER_AN_ARGUMENT)
         store_secret(SETUP_TOKEN, read_secret("The token that `claude setup-token` printed"))
@@ -57,8 +59,17 @@ def logout(*, everything: bool) -> None:
         names = key_names(directory) if everything else []
     except OSError as error:
         raise click.ClickException(f"{directory} cannot be read: {error.strerror}") from None
-    forgotten = [forget_secret(name) for name in dict.fromkeys([SETUP_TOKEN, *names])]
+    forgotten: list[bool] = []
+    kept: list[click.ClickException] = []
+    for name in dict.fromkeys([SETUP_TOKEN, *names]):
+        try:
+            forgotten.append(forget_secret(name))
+        except click.ClickException as error:
+            kept.append(error)
+            error.show()  # and go on: one that stays is no reason to keep the others
     click.echo("Claude Code's own login was left as it is; `claude auth logout` forgets it.", err=True)
+    if kept:
+        sys.exit(1)
     if not any(forgotten):
         click.echo("there was nothing of claude-proxy's own to forget", err=True)
         sys.exit(NO_CREDENTIAL)

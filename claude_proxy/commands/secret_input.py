@@ -34,4 +34,5 @@ def _typed(question: str) -> str:
         except getpass.GetPassWarning:
             raise click.ClickException("this terminal cannot hide what is typed; give it on stdin instead") from None
         except EOFError:
+            click.echo(err=True)  # Ctrl-D leaves the cursor behind the question
             return ""

@@ -18,7 +18,8 @@ _WELL = frozenset({"pass-through", "present", "not read"})
 
 @dataclass(slots=True)
 class DaemonStanding:
-    """`state` is up, draining or down; `problem` says what happens at its address where it is down."""
+    """`state` is up, draining or down; `problem` says what happens at its address where it is down, `port_taken`
+    whether another program answers there."""
 
     state: str
     url: str
@@ -28,6 +29,7 @@ class DaemonStanding:
     uptime_seconds: float | None = None
     in_flight: int | None = None
     problem: str | None = None
+    port_taken: bool = False
 
 
 @dataclass(slots=True)

@@ -26,7 +26,14 @@ from claude_proxy.config.address import listen_address
 from claude_proxy.credentials.account import Account, Plan, login_file, read_account, read_plan_file
 from claude_proxy.credentials.key_file import keys_directory
 from claude_proxy.credentials.spelling import SETUP_TOKEN, STORED_SETUP_TOKEN, is_login_file, is_login_source
-from claude_proxy.health_report import CredentialReport, HealthReport, NotAnswering, ask_health, reachable_host
+from claude_proxy.health_report import (
+    AnotherProgram,
+    CredentialReport,
+    HealthReport,
+    NotAnswering,
+    ask_health,
+    reachable_host,
+)
 
 ANTHROPIC = "https://api.anthropic.com"
 
@@ -77,7 +84,8 @@ def how_it_stands(path: Path | None, environment: Mapping[str, str]) -> Standing
     try:
         report = ask_health(host, port)
     except NotAnswering as error:
-        daemon = DaemonStanding("down", url, __version__, problem=str(error))
+        taken = isinstance(error, AnotherProgram)
+        daemon = DaemonStanding("down", url, __version__, problem=str(error), port_taken=taken)
         return _without_daemon(path, environment, daemon)
     daemon = DaemonStanding(
         state="draining" if report.status == "draining" else "up",

@@ -35,10 +35,13 @@ def remedies(standing: Standing) -> Iterator[str]:
     """What to do, each with its command."""
     daemon = standing.daemon
     if daemon.state == "down":
-        yield (
-            f"Nothing answers for claude-proxy on {daemon.url}: start it with `claude-proxy serve`. "
-            "Credentials above are what this command found itself."
-        )
+        todo = f"Nothing answers for claude-proxy on {daemon.url}: start it with `claude-proxy serve`."
+        if daemon.port_taken:
+            port = daemon.url.rpartition(":")[2]
+            todo = (
+                f"Another program has the port of claude-proxy: see which, lsof -i :{port}; or set another listen.port."
+            )
+        yield f"{todo} Credentials above are what this command found itself."
     elif daemon.version != daemon.command_version:
         told = daemon.version or "unknown"
         yield f"The daemon is of version {told}, this command of {daemon.command_version}: restart the daemon."

@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from claude_proxy.config.tree import Complaint, Node, looks_secret
+from claude_proxy.config.tree import Complaint, Node, looks_secret, quoted
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)?")
 _UNIT_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, None: 1.0}
@@ -36,8 +36,7 @@ class Reader:
         if isinstance(value, (dict, list)):
             found = "a mapping" if isinstance(value, dict) else "a list"
         else:
-            text = str(value)
-            found = "nothing" if value is None else ("a secret" if looks_secret(text) else repr(value)[:60])
+            found = "nothing" if value is None else ("a secret" if looks_secret(str(value)) else quoted(value))
         self.complain(key, f"expected {what}, found {found}")
 
     def get(self, key: str) -> Any:
@@ -92,7 +91,7 @@ class Reader:
         if value and value not in options:
             near = difflib.get_close_matches(value, options, 1)
             hint = f"; did you mean {near[0]!r}?" if near else ""
-            self.complain(key, f"expected one of {', '.join(options)}, found {value!r}{hint}")
+            self.complain(key, f"expected one of {', '.join(options)}, found {quoted(value)}{hint}")
             return default or options[0]
         return value
 

@@ -15,7 +15,7 @@ from claude_proxy.config.settings import (
     TargetSettings,
     UpstreamSettings,
 )
-from claude_proxy.config.tree import Complaint
+from claude_proxy.config.tree import Complaint, quoted
 from claude_proxy.credentials.credential import Scheme
 from claude_proxy.credentials.refresh import COMMAND, RefreshSettings
 from claude_proxy.credentials.spelling import is_login_source
@@ -30,6 +30,7 @@ from claude_proxy.web.protocol import LimitSettings
 from claude_proxy.wire.messages import Background
 
 _NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _SECRET_KEYS = ("api_key", "auth_token", "key", "password", "secret", "token")
 _SECRETS_HINT = dict.fromkeys(
     _SECRET_KEYS, "secrets are named under `credentials`, as env:NAME, file:PATH or keyring:NAME"
@@ -114,10 +115,20 @@ def secret(reader: Reader, key: str, environment: Mapping[str, str]) -> str:
     inner.finish()
     if path:
         try:
-            return Path(path).expanduser().read_text().strip()
+            if text := Path(path).expanduser().read_text().strip():
+                return text
+            inner.complain("file", "is empty, and without a token whoever can reach the port could use it")
         except (OSError, UnicodeDecodeError) as error:
             inner.complain("file", f"could not be read: {getattr(error, 'strerror', None) or 'not text'}")
+    if variable:
+        _check_variable(inner, "env", variable)
     return environment.get(variable, "").strip() if variable else ""
+
+
+def _check_variable(reader: Reader, key: str, name: str) -> None:
+    """Complains of what no shell could set; it may be the secret itself, and would stand in /health."""
+    if not _VARIABLE.fullmatch(name):
+        reader.complain(key, "expected the name of a variable behind env, of letters, digits and underscores")
 
 
 def limits(reader: Reader) -> LimitSettings:
@@ -139,8 +150,10 @@ def credential(reader: Reader, name: str) -> CredentialSettings:
         if not (source in {"client", "keychain", "file"} or (kind in {"env", "file", "keyring"} and rest)):
             reader.complain(
                 "sources",
-                f"expected client, keychain, file, env:NAME, file:PATH or keyring:NAME, found {source!r}",
+                f"expected client, keychain, file, env:NAME, file:PATH or keyring:NAME, found {quoted(source)}",
             )
+        if kind == "env" and rest:
+            _check_variable(reader, "sources", rest)
     settings = CredentialSettings(
         name, sources, reader.duration("cache_ttl", 300.0), reader.duration("read_timeout", 5.0), _refresh(reader)
     )
@@ -176,7 +189,7 @@ def upstream(
     dialect = reader.choice("dialect", DIALECTS, "compatible")
     named = reader.text("credential") or None
     if named is not None and named not in credentials:
-        reader.complain("credential", f"there is no credential {named!r}; known: {', '.join(credentials)}")
+        reader.complain("credential", f"there is no credential {quoted(named)}; known: {', '.join(credentials)}")
         named = None
     count = reader.choice(
         "count_tokens", [str(way) for way in CountTokens], "pass" if dialect == "anthropic" else "estimate"

@@ -136,9 +136,18 @@ _SECRET = re.compile(
 )
 
 
+# One long word with a digit in it: some keys look like nothing else.
+_MAY_BE_SECRET = re.compile(r"(?=\S*\d)(?=\S*[A-Za-z])\S{12,}")
+
+
 def looks_secret(text: str) -> bool:
     """Whether a value is a key or token rather than the name of one."""
     return _SECRET.search(text) is not None
+
+
+def quoted(value: object) -> str:
+    """A wrong value as a complaint may repeat it: it may be a key that was written where its name belongs."""
+    return "what may be a secret" if _MAY_BE_SECRET.fullmatch(str(value).strip()) else repr(value)[:60]
 
 
 def find_secrets(tree: Node, path: str = "") -> list[Complaint]:

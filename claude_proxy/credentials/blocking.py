@@ -8,7 +8,6 @@ import asyncio
 import contextlib
 import threading
 from collections.abc import Callable
-from functools import partial
 from typing import Generic, NoReturn, TypeVar
 
 T = TypeVar("T")
@@ -72,9 +71,9 @@ class BlockingRead(Generic[T]):
         def work() -> None:
             outcome: Callable[[], T]
             try:
-                outcome = partial(_give, self._read())
+                outcome = _giving(self._read())
             except Exception as error:
-                outcome = partial(_fail, error)
+                outcome = _failing(error)
             with contextlib.suppress(RuntimeError):  # the loop has closed: the daemon ended while the read hung
                 loop.call_soon_threadsafe(settle, outcome)
 
@@ -82,9 +81,13 @@ class BlockingRead(Generic[T]):
         return future
 
 
-def _give(result: T) -> T:
-    return result
+def _giving(result: T) -> Callable[[], T]:
+    """Not a `partial`: asyncio tells of a slow callback with its arguments, and this may be a secret."""
+    return lambda: result
 
 
-def _fail(error: Exception) -> NoReturn:
-    raise error
+def _failing(error: Exception) -> Callable[[], NoReturn]:
+    def fail() -> NoReturn:
+        raise error
+
+    return fail

@@ -76,7 +76,10 @@ def one_word(text: str, place: str) -> str:
     """The key that a place holds, without what stands around it. Raises CredentialUnavailable where it is none."""
     key = text.strip()
     if not _ONE_WORD.fullmatch(key):
-        raise CredentialUnavailable(f"{place} does not hold one key and nothing else")
+        raise CredentialUnavailable(
+            f"{place} does not hold one key and nothing else: there is a space, a line break, a brace or a character "
+            "beyond ASCII in it"
+        )
     return key
 
 

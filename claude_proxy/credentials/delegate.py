@@ -27,7 +27,8 @@ _LAST_GRACE = 10.0  # seconds for a renewal under way when the daemon ends
 class ClaudeRun:
     """Called on a thread, it runs the command once and says in words how that went; "" is well.
 
-    `timeout` is in seconds; a renewal under way then gets as much again. `stopping` ends it early.
+    `timeout` is in seconds; a renewal under way then gets as much again. `stopping` ends it early. `missing`
+    says afterwards that there was no program to run.
     """
 
     def __init__(
@@ -46,11 +47,13 @@ class ClaudeRun:
         self._timeout = timeout
         self._stopping = stopping
         self._monotonic = monotonic
+        self.missing = False
 
     def __call__(self) -> str:
         name, *arguments = self._command
         program = find_program(name, self._environment)
         if program is None:
+            self.missing = True
             where = "" if "/" in name else f" on PATH, nor in {', '.join(USUAL_PLACES)}"
             return f"{name} was not found{where}; name its path in refresh_command"
         try:
@@ -65,6 +68,7 @@ class ClaudeRun:
                 start_new_session=True,
             )
         except OSError as error:
+            self.missing = True
             return f"{program} could not be run: {error.strerror}"
         try:
             return self._watch(process)

@@ -71,7 +71,8 @@ class KeyStore:
         except UnicodeDecodeError:
             raise KeyNotStored(f"a file in {self.directory} is not UTF-8 text; remove it") from None
         except OSError as error:
-            raise KeyNotStored(f"{error.filename or self.directory}: {error.strerror}") from None
+            # Within the directory held open a file is told by its name alone.
+            raise KeyNotStored(f"{self.directory / (error.filename or '')}: {error.strerror}") from None
 
     def _ask(self, act: Callable[[], T]) -> T:
         try:

@@ -23,6 +23,9 @@ _log = logging.getLogger(__name__)
 RUNS_APART = 300.0
 """Seconds from the beginning of one run to that of the next."""
 
+LOOKS_APART = 5.0
+"""The same where there was no program to run: it is there as soon as the user has installed or named it."""
+
 COMMAND = (
     *("claude", "-p", "--input-format", "stream-json", "--output-format", "stream-json", "--verbose"),
     *("--setting-sources", "", "--strict-mcp-config"),
@@ -74,6 +77,7 @@ class Refresher:
         self._one = asyncio.Lock()
         self._stopping = threading.Event()
         self._asked_at: float | None = None
+        self._apart = RUNS_APART
 
     async def __aenter__(self) -> Self:
         return self
@@ -96,9 +100,9 @@ class Refresher:
         async with self._one:
             if waited and await is_renewed():
                 return ""
-            if self._asked_at is not None and (ago := self._monotonic() - self._asked_at) < RUNS_APART:
+            if self._asked_at is not None and (ago := self._monotonic() - self._asked_at) < self._apart:
                 outcome = self.last.outcome if self.last is not None else "nothing came of it"
-                return f"it was asked {ago:.0f} s ago ({outcome}) and is not asked again for {RUNS_APART - ago:.0f} s"
+                return f"it was asked {ago:.0f} s ago ({outcome}) and is not asked again for {self._apart - ago:.0f} s"
             waited = await self._on_a_thread(partial(self._others_end, settings.timeout), settings.timeout, False)
             if (waited or not just_read) and await is_renewed():
                 return ""
@@ -112,6 +116,7 @@ class Refresher:
             settings.command, self._environment, self._lock, timeout=settings.timeout, stopping=self._stopping
         )
         words = await self._on_a_thread(run, 2 * settings.timeout, "it hangs")
+        self._apart = LOOKS_APART if run.missing else RUNS_APART
         renewed = await is_renewed()
         outcome = "renewed" if renewed else words or "it ended without having renewed it"
         self.last = LastRefresh(self._clock(), outcome)

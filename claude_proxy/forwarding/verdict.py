@@ -18,8 +18,12 @@ from claude_proxy.wire.headers import canonical
 from claude_proxy.wire.messages import ClientRequest
 from claude_proxy.wire.query import hidden_values
 
-# Headers of a gateway between us and the API, which the user has the client send.
-_SECRET_NAME = re.compile(r"auth|key|token|secret|password|credential")
+# What Claude Code sends by itself. All else the user has it send (ANTHROPIC_CUSTOM_HEADERS), as a rule to a gateway
+# between us and the API: by their names alone such headers cannot be told to be harmless.
+_HARMLESS = re.compile(
+    r"(?!.*(?:auth|key|token|secret|password|credential))"
+    r"(?:(?:accept|anthropic|content|x-claude-code|x-stainless)(?:-.+)?|connection|host|user-agent|x-app)"
+)
 
 _LONGEST_MESSAGE = 1000  # characters of a peer's words in our log, /health and errors; what it said goes on whole
 
@@ -106,7 +110,7 @@ def _secrets(credential: Credential | None, request: ClientRequest) -> set[str]:
         name = canonical(key)
         if name == "cookie":
             secrets.update((value, *(part.partition("=")[2].strip() for part in value.split(";"))))
-        elif _SECRET_NAME.search(name):
+        elif not _HARMLESS.fullmatch(name):
             secrets.update((value, value.rpartition(" ")[2]))
     if credential is not None:
         secrets.add(credential.secret)

@@ -5,7 +5,6 @@ from collections.abc import Callable, Sequence
 
 from claude_proxy.exchange import Attempt, Exchange, Observer
 from claude_proxy.failures import Failure
-from claude_proxy.logline import say
 
 _log = logging.getLogger(__name__)
 
@@ -33,4 +32,6 @@ class ObserverChain:
             try:
                 what(observer)
             except Exception as error:
-                say(_log, logging.ERROR, "observer_failed", observer=type(observer).__name__, cause=repr(error))
+                # The place is told, and not the error's repr: that of a failed decoding quotes all that it was given.
+                fields = {"observer": type(observer).__name__}
+                _log.error("observer_failed", exc_info=error, extra={"fields": fields})

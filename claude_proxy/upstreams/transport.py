@@ -46,7 +46,7 @@ class Outbound:
     """What is sent: a method, an absolute URL whose path and query are sent as they stand, headers, bytes."""
 
     method: str
-    url: str
+    url: str = field(repr=False)
     headers: Headers = field(repr=False)
     body: bytes = field(repr=False)
 

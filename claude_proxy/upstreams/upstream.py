@@ -1,6 +1,6 @@
 """One API that we may call, with everything that is particular to it."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from claude_proxy.credentials.credential import Credential, CredentialSupply, Scheme
@@ -40,7 +40,7 @@ class Upstream:
     pass_through: bool
     anonymous: bool
     auth: Scheme | None
-    sentinels: frozenset[str]
+    sentinels: frozenset[str] = field(repr=False)  # one of them is the proxy's own access token
     takes_login: bool = True
     sources: tuple[str, ...] = ()
 

@@ -130,12 +130,13 @@ def _reason(error: Exception) -> str:
 class ClientRequest:
     """One request of the client.
 
-    `target` is path and query exactly as they came. `text` is the body as JSON text: the same bytes as `body`
-    but where the body came compressed. `local` says that the peer is this machine (or a configured network).
+    `target` is path and query exactly as they came; some put a key into the latter. `text` is the body as JSON text:
+    the same bytes as `body` but where the body came compressed. `local` says that the peer is this machine (or a
+    configured network).
     """
 
     method: str
-    target: str
+    target: str = field(repr=False)
     headers: Headers = field(repr=False)
     body: bytes = field(default=b"", repr=False)
     text: bytes = field(default=b"", repr=False)

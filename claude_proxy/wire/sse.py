@@ -7,7 +7,7 @@ An event ends at two line ends in a row, each CRLF, LF or CR; a single CRLF is o
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 _BLANK_LINE = re.compile(rb"(?:\r\n|\n|\r(?!\n))(?:\r\n|\n|\r)")
 _LINE_END = re.compile(rb"\r\n|\n|\r")
@@ -26,8 +26,8 @@ class SSEEvent:
     """One event: its name, its data lines joined by LF, and its exact bytes with the blank line that ends it."""
 
     name: str
-    data: bytes
-    raw: bytes
+    data: bytes = field(repr=False)
+    raw: bytes = field(repr=False)
 
     @property
     def is_comment(self) -> bool:

@@ -41,7 +41,7 @@ def test_what_is_not_one_word_of_visible_ascii_is_not_stored(
 ) -> None:
     result = run("key", "set", "minimax", given=given.encode())
     assert result.exit_code == 1
-    assert "what was given does not hold one key and nothing else" in result.stderr
+    assert "what was given does not hold one key and nothing else: there is a space, a line break," in result.stderr
     assert "FAKE" not in result.output
     assert (memory_keyring.items, keys(home).exists()) == ({}, False)
 
@@ -54,6 +54,33 @@ def test_a_key_is_never_taken_from_the_command_line_nor_quoted_from_it(
     assert "never taken from the command line" in result.stderr
     assert "FAKE" not in result.output
     assert memory_keyring.items == {}
+
+
+def test_a_key_that_nothing_uses_is_stored_and_that_is_told(home: Path, memory_keyring: MemoryKeyring) -> None:
+    result = run("key", "set", "minimaxx", "--config", configured(home), given=KEY.encode())
+    assert result.exit_code == 0
+    assert memory_keyring.items == {(OWN_SERVICE, "minimaxx"): KEY}
+    assert "no credential of the configuration has the source keyring:minimaxx" in result.stderr
+    assert "Those that there are: minimax, setup-token" in result.stderr
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"credentials": {"kimi": {"sources": ["env:KIMI", "keyring:mine"]}, "minimax": {"sources": ["keyring:mine"]}}},
+        {"credentials": {"kimi": {"sources": "keyring:mine"}, "minimax": 1, "claude": None}},
+        {"credentials": []},
+    ],
+    ids=["built in", "named", "faulty", "faulty altogether"],
+)
+def test_a_key_that_is_used_or_of_which_nothing_can_be_told_is_not_said_to_be_unused(
+    home: Path, memory_keyring: MemoryKeyring, settings: dict[str, object]
+) -> None:
+    name = "minimax" if not settings else "mine"
+    result = run("key", "set", name, "--config", configured(home, **settings), given=KEY.encode())
+    assert result.exit_code == 0
+    assert "Nothing uses it" not in result.stderr
 
 
 @pytest.mark.parametrize("command", ["set", "delete"])

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from claude_proxy.credentials import claude_program
 from claude_proxy.credentials.keychain import OWN_SERVICE
 from tests.claude_request import stored_login
 from tests.commands.invoking import configured, run
@@ -37,6 +38,7 @@ def test_after_claude_has_logged_in_it_is_shown_how_things_stand(home: Path, cla
 
 def test_that_claude_is_missing_is_told(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(home))
+    monkeypatch.setattr(claude_program, "USUAL_PLACES", ())  # this machine may have one
     result = run("login", "--config", configured(home))
     assert result.exit_code == 1
     assert "`claude` is not on the PATH" in result.stderr
@@ -78,6 +80,14 @@ def test_a_setup_token_is_never_taken_from_the_command_line(home: Path, memory_k
     assert memory_keyring.items == {}
 
 
+@pytest.mark.parametrize("option", ["--console", "--token=sk-ant-oat01-FAKE"])
+def test_an_option_of_claude_is_told_apart_from_a_token_in_the_wrong_place(home: Path, option: str) -> None:
+    result = run("login", "--setup-token", option)
+    assert result.exit_code == 2
+    assert "other options are for `claude auth login`, which --setup-token does not run" in result.stderr
+    assert "FAKE" not in result.output
+
+
 def test_logout_forgets_the_setup_token_and_nothing_of_claude_code(
     home: Path, claude: Path, memory_keyring: MemoryKeyring
 ) -> None:
@@ -103,6 +113,19 @@ def test_logout_leaves_the_keys_of_other_providers_unless_it_is_told_otherwise(
     assert memory_keyring.items == {(OWN_SERVICE, "minimax"): "FAKE-key"}
     assert run("logout", "--all").exit_code == 0
     assert memory_keyring.items == {}
+
+
+def test_what_cannot_be_forgotten_is_told_and_the_rest_is_forgotten(home: Path, no_keyring: None) -> None:
+    keys = home / ".local/share/claude-proxy/keys"
+    for name in ("aaa", "minimax"):
+        run("key", "set", name, given=b"FAKE-key")
+    (keys / "aaa").unlink()
+    (keys / "aaa").mkdir()
+    result = run("logout", "--all")
+    assert result.exit_code == 1
+    assert f"aaa was not forgotten everywhere: {keys / 'aaa'}: " in result.stderr
+    assert result.stdout == "forgot minimax, which lay in its file\n"
+    assert [path.name for path in keys.iterdir()] == ["aaa"]
 
 
 @pytest.mark.parametrize("options", [(), ("--all",)])

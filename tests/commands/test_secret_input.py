@@ -72,7 +72,9 @@ def test_a_terminal_that_would_show_it_is_refused_before_anything_is_typed(monke
     assert sys.stdin.readline() == "FAKE-key\n"
 
 
-def test_a_terminal_that_is_closed_gives_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_terminal_that_is_closed_gives_nothing(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     def closed(_: str) -> str:
         raise EOFError
 
@@ -80,3 +82,4 @@ def test_a_terminal_that_is_closed_gives_nothing(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(getpass, "getpass", closed)
     with pytest.raises(click.ClickException, match="nothing was entered, and nothing stored"):
         read_secret("The key")
+    assert capsys.readouterr().err == "\n", "what is told next stands on a line of its own"

@@ -260,6 +260,8 @@ async def test_another_program_on_the_port_is_no_daemon(home: Path, no_keyring: 
     result = await heard(home, b"<html>")
     assert result.exit_code == 3
     assert "another program answers there" in result.stdout
+    assert "Another program has the port of claude-proxy" in result.stderr
+    assert "Nothing answers" not in result.stderr
 
 
 # --- the configuration -----------------------------------------------------------------------------------

@@ -206,6 +206,7 @@ def test_nothing_that_comes_from_elsewhere_steers_the_terminal() -> None:
     ("stands", "words"),
     [
         (Standing(daemon("down"), [], []), "start it with `claude-proxy serve`"),
+        (Standing(daemon("down", port_taken=True), [], []), "see which, lsof -i :8082; or set another listen.port"),
         (Standing(daemon(version="1.1"), [], []), "version 1.1, this command of 1.2: restart the daemon"),
         (Standing(daemon(version=None), [], []), "version unknown, this command of 1.2"),
         (Standing(daemon(), [login("absent", None)], []), "There is no login: `claude-proxy login`"),

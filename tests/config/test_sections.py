@@ -64,10 +64,36 @@ def test_a_token_that_stands_in_the_file_is_refused(tmp_path: Path, token: str) 
 def test_a_token_file_that_cannot_be_read_is_told(tmp_path: Path) -> None:
     (told,) = faults(tmp_path, "access: { token: { file: /nowhere/token } }\n")
     assert told == "config.yaml:1:26 access.token.file: could not be read: No such file or directory"
+    empty = tmp_path / "empty"
+    empty.write_text(" \n")
+    (told,) = faults(tmp_path, f"access: {{ token: {{ file: '{empty}' }} }}\n")
+    assert "access.token.file: is empty, and without a token whoever can reach the port could use it" in told
     binary = tmp_path / "binary"
     binary.write_bytes(b"\xff\xfe")
     (told,) = faults(tmp_path, f"access: {{ token: {{ file: '{binary}' }} }}\n")
     assert told.endswith("could not be read: not text")
+
+
+KEY = "Xy7-hunter2-of-a-provider"
+
+
+@pytest.mark.parametrize(
+    ("text", "path"),
+    [
+        (f"credentials: {{ minimax: {{ sources: [{KEY}] }} }}", "credentials.minimax.sources"),
+        (f"credentials: {{ minimax: {{ sources: {KEY} }} }}", "credentials.minimax.sources"),
+        (f"credentials: {{ minimax: {{ sources: ['env:{KEY}'] }} }}", "credentials.minimax.sources"),
+        (f"access: {{ token: {{ env: {KEY} }} }}", "access.token.env"),
+        (f"upstreams: {{ minimax: {{ credential: {KEY} }} }}", "upstreams.minimax.credential"),
+        (f"upstreams: {{ minimax: {{ auth: {KEY} }} }}", "upstreams.minimax.auth"),
+    ],
+)
+def test_a_key_that_stands_where_its_name_belongs_is_refused_and_not_quoted(
+    tmp_path: Path, text: str, path: str
+) -> None:
+    (told,) = faults(tmp_path, f"{text}\n")
+    assert path in told
+    assert "hunter2" not in told
 
 
 def test_a_public_address_is_added_to_the_hosts(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from claude_proxy.config.tree import (
     looks_secret,
     merge,
     put,
+    quoted,
     read_yaml,
 )
 
@@ -187,6 +188,18 @@ def test_the_name_of_a_secret_does_not_look_secret(text: str) -> None:
 @pytest.mark.parametrize("text", ["task-management", "/home/me/disk-encryption/key", "file:~/risk-assessments"])
 def test_a_word_that_ends_in_sk_does_not_look_secret(text: str) -> None:
     assert not looks_secret(text)
+
+
+@pytest.mark.parametrize(
+    "text", ["Xy7abcdefghi", "hunter2.hunter2.hunter2", "0a1b2c3d-4e5f-6071", " 0a1b2c3d4e5f6071 "]
+)
+def test_a_wrong_value_that_may_be_a_key_is_not_quoted(text: str) -> None:
+    assert quoted(text) == "what may be a secret"
+
+
+@pytest.mark.parametrize("value", ["minimacks", "10 parsecs and 2", "5minutes", "enviroment:NAME", 80808080808080, 1.5])
+def test_another_wrong_value_is_quoted(value: object) -> None:
+    assert quoted(value) == repr(value)
 
 
 def test_every_secret_is_found_with_its_place_and_never_quoted() -> None:

@@ -51,6 +51,18 @@ async def test_the_result_of_the_function_comes_back() -> None:
     assert read.count == 2
 
 
+async def test_asyncio_has_nothing_to_tell_of_what_was_read(caplog: pytest.LogCaptureFixture) -> None:
+    """In its debug mode it logs each callback that takes long, with the arguments; here every one does."""
+    loop = asyncio.get_running_loop()
+    loop.set_debug(True)
+    loop.slow_callback_duration = 0
+    read = BlockingRead(lambda: "FAKE-key", LONG)
+    with caplog.at_level("WARNING", "asyncio"):
+        assert await read() == "FAKE-key"
+    assert "settle" in caplog.text
+    assert "FAKE" not in caplog.text
+
+
 async def test_none_is_a_result_like_any_other() -> None:
     def nothing() -> str | None:
         return None

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from claude_proxy.credentials.refresh import RUNS_APART, Refresher, RefreshSettings
+from claude_proxy.credentials.refresh import LOOKS_APART, RUNS_APART, Refresher, RefreshSettings
 from tests.frozen_clock import FrozenClock
 from tests.running import eventually
 from tests.scripted_claude import RENEWED, ScriptedClaude, expired_login, is_running
@@ -92,6 +92,18 @@ async def test_it_is_asked_at_most_once_in_five_minutes(house: Household) -> Non
     house.claude.renews(house.file)
     assert await house.renew() == ""
     assert len(house.claude.runs) == 2
+
+
+async def test_a_claude_that_is_installed_or_named_meanwhile_is_found_at_once(house: Household) -> None:
+    """Nothing was run, so that nothing need be kept apart: but for a moment, lest every request look for it."""
+    elsewhere = RefreshSettings(command=("no-claude-of-this-name",), timeout=20.0)
+    assert "was not found on PATH" in await house.renew(elsewhere)
+    assert "is not asked again for 5 s" in await house.renew(elsewhere)
+    house.monotonic.advance(LOOKS_APART)
+    house.claude.renews(house.file)
+    assert await house.renew() == ""
+    house.file.write_text(expired_login())
+    assert "is not asked again for 300 s" in await house.renew(), "this one was run"
 
 
 async def test_a_store_that_was_not_just_read_is_looked_into_before(house: Household) -> None:

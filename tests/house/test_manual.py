@@ -15,7 +15,7 @@ NAMED_BY_THE_USER = ("credentials", "upstreams", "models")
 
 # One of each kind, so that every setting is asked for.
 EVERY_KIND = """
-access: { token: { file: /dev/null } }
+access: { token: { file: TOKEN } }
 upstreams: { other: { preset: kimi, credential: minimax, auth: bearer } }
 routes:
   - { model: x, agent: sub, background: title, to: [{ upstream: other, model: y }] }
@@ -40,7 +40,9 @@ def read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> set[str]:
     monkeypatch.setattr(Reader, "get", noting_get)
     monkeypatch.setattr(Reader, "section", noting_section)
     file = tmp_path / "config.yaml"
-    file.write_text(EVERY_KIND)
+    token = tmp_path / "token"
+    token.write_text("FAKE-token")
+    file.write_text(EVERY_KIND.replace("TOKEN", str(token)))
     load(file, {})
     return paths
 

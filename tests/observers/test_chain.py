@@ -6,6 +6,7 @@ import pytest
 
 from claude_proxy.exchange import Attempt, Exchange
 from claude_proxy.failures import Failure
+from claude_proxy.logline import KeyValueFormatter, Redactor
 from claude_proxy.observers.chain import ObserverChain
 from tests.observers.closed_exchanges import REFUSED, attempt, exchange
 
@@ -68,6 +69,20 @@ def test_a_fault_of_one_observer_is_logged_and_the_others_are_told(caplog: pytes
     assert len(before.told) == len(after.told) == 9
     assert [record.getMessage() for record in caplog.records] == ["observer_failed"] * 4
     assert {record.levelno for record in caplog.records} == {logging.ERROR}
+
+
+def test_what_a_faulty_observer_had_in_its_hands_is_not_quoted(caplog: pytest.LogCaptureFixture) -> None:
+    class Undecodable(Faulty):
+        def closed(self, exchange: Exchange) -> None:
+            held = b"FAKE-secret \xff"
+            held.decode()
+
+    ObserverChain([Undecodable()]).closed(exchange())
+    told = KeyValueFormatter(Redactor()).format(caplog.records[0])
+    assert "event=observer_failed observer=Undecodable exception=" in told
+    assert "UnicodeDecodeError" in told
+    assert "test_chain.py" in told
+    assert "FAKE-secret" not in told
 
 
 def test_a_chain_of_none_watches_nothing() -> None:

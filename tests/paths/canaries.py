@@ -14,13 +14,17 @@ CLIENT_BEARER = "FAKE.canary.client.bearer.0a1b2c3d"
 CLIENT_KEY = "sk-ant-api03-FAKE-canary-client-key"
 COOKIE = "canary-cookie-9f8e7d6c"
 GATEWAY_KEY = "canary-of-a-gateway-5e4d3c2b"
+TENANT = "canary-of-a-tenant-6d5c4b3a"  # in a header whose name tells nothing
 QUERY_KEY = "canary-in-the-query-1f2e3d4c"
 ACCESS_TOKEN = "canary-access-token-4c3b2a19"
 CONFIGURED_KEY = "sk-ant-api03-FAKE-canary-configured"
 STORED_ACCESS_TOKEN = "sk-ant-oat01-FAKE-canary-stored-access"
 STORED_REFRESH_TOKEN = "sk-ant-ort01-FAKE-canary-stored-refresh"
+RENEWED_ACCESS_TOKEN = "sk-ant-oat01-FAKE-renewed-1"  # as tests/token_endpoint.py issues them
+RENEWED_REFRESH_TOKEN = "sk-ant-ort01-FAKE-renewed-1"
 SETUP_TOKEN = "sk-ant-oat01-FAKE-canary-setup"
 HAIKU_KEY = "eyJhbGciOiJSUzI1NiJ9.FAKE-canary-haiku-key"
+FILE_KEY = "canary.key.in.a.file.7a8b9c0d"
 KEYRING_KEY = "eyJhbGciOiJSUzI1NiJ9.FAKE-canary-keyring-key"
 
 CANARIES = {
@@ -28,14 +32,18 @@ CANARIES = {
     "the client's key": CLIENT_KEY,
     "the client's cookie": COOKIE,
     "the client's key for a gateway": GATEWAY_KEY,
+    "the client's tenant": TENANT,
     "the client's key in the query": QUERY_KEY,
     "the proxy's access token": ACCESS_TOKEN,
     "the configured key": CONFIGURED_KEY,
     "the stored access token": STORED_ACCESS_TOKEN,
     "the stored refresh token": STORED_REFRESH_TOKEN,
+    "the renewed access token": RENEWED_ACCESS_TOKEN,
+    "the renewed refresh token": RENEWED_REFRESH_TOKEN,
     "the setup-token": SETUP_TOKEN,
     "MiniMax's key in the environment": HAIKU_KEY,
     "MiniMax's key in the keyring": KEYRING_KEY,
+    "the key in a file": FILE_KEY,
 }
 
 
@@ -54,6 +62,10 @@ def on_the_wire(received: Iterable[Received]) -> set[str]:
         for request in received
         for name in found_in(f"{request.target} {request.headers} {request.body.decode(errors='replace')}")
     }
+
+
+def files_with_secrets(directory: Path) -> set[Path]:
+    return {path for path in directory.rglob("*") if path.is_file() and found_in(path.read_text("latin-1"))}
 
 
 def repeated(received: Received) -> str:

@@ -4,33 +4,24 @@ import asyncio
 import contextlib
 import json
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
 import pytest
 
-from claude_proxy.assembly import House
-from claude_proxy.credentials.chain import SupplyChain
-from claude_proxy.credentials.guard import SubscriptionGuard
-from claude_proxy.credentials.keychain import KeychainSource, claude_item
-from claude_proxy.credentials.login import read_login
-from claude_proxy.credentials.pass_through import PassThrough
-from claude_proxy.credentials.refresh import RefreshSettings
-from claude_proxy.credentials.token_store import TokenStore
-from claude_proxy.upstreams.route import Match, Route, RouteTable, Target
 from tests.asking import Reply, ask
 from tests.claude_request import SENTINEL, bearer_of, claude_body, claude_headers, stored_login
 from tests.fake_security import CANCELED, DENIED, LOCKED, FakeSecurity
 from tests.in_process import InProcess, in_process
 from tests.paths.logins import BEARER, STORED_TOKEN, message_of
+from tests.paths.macos import on_a_mac
 from tests.recording_keyring import ACCOUNT, CLAUDE_SERVICE
 from tests.running import eventually
 from tests.scripted_claude import RENEWED, ScriptedClaude, expired_login
 from tests.stand_in import StandIn, fails
 
 PLACEHOLDER = claude_headers({"x-api-key": SENTINEL})
-SENTINELS = frozenset({SENTINEL})
 ASKED = ["find-generic-password", "-s", CLAUDE_SERVICE, "-a", ACCOUNT, "-w"]
 
 
@@ -45,32 +36,6 @@ class Mac:
 
     async def ask(self, headers: Mapping[str, str] = PLACEHOLDER) -> Reply:
         return await ask(f"{self.daemon.url}/v1/messages?beta=true", claude_body(), headers)
-
-
-def on_a_mac(house: House, security: FakeSecurity, environment: Mapping[str, str], timeout: float) -> None:
-    """Puts the supply in force that the house would build on macOS, but for the program's path."""
-    service, account = claude_item(environment)
-    keychain = KeychainSource(
-        "keychain",
-        service,
-        account,
-        read_login,
-        timeout=timeout,
-        through_security=True,
-        security=str(security.program),
-    )
-    store = TokenStore(
-        [keychain],
-        SubscriptionGuard(),
-        ttl=300.0,
-        learn=house.learn,
-        refresh=RefreshSettings(command=("claude",)),
-        refresher=house.refresher,
-    )
-    routes = house.forwarder.routes
-    claude = replace(routes.upstreams["claude"], supply=SupplyChain([PassThrough(SENTINELS), store]))
-    everything = Route(Match(None, None, None), (Target(claude, None),))
-    house.forwarder.routes = RouteTable([everything], {"claude": claude}, SENTINELS)
 
 
 @contextlib.asynccontextmanager

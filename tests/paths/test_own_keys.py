@@ -222,8 +222,10 @@ async def test_ctrl_c_is_first_of_all_the_affair_of_claude(tmp_path: Path) -> No
     program = tmp_path / "bin" / "claude"
     program.parent.mkdir()
     program.write_text(
-        f"#!{sys.executable}\nprint('waiting', flush=True)\ntry: input()\n"
-        "except KeyboardInterrupt: print('leaving', flush=True); input(); raise SystemExit(130)\n"
+        f"#!{sys.executable}\nimport signal\n"
+        # Waited for, and not caught: one that comes just before a read would leave the read waiting.
+        "signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])\nprint('waiting', flush=True)\n"
+        "signal.sigwait([signal.SIGINT])\nprint('leaving', flush=True)\ninput()\nraise SystemExit(130)\n"
     )
     program.chmod(0o700)
     env = clean_environment(tmp_path, {"PATH": str(program.parent), "CLAUDE_PROXY_LISTEN__PORT": "0"})

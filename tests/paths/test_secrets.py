@@ -24,6 +24,7 @@ from tests.paths.canaries import (
     STORED_REFRESH_TOKEN,
     command,
     command_lines,
+    files_with_secrets,
     found_in,
     on_the_wire,
 )
@@ -193,10 +194,6 @@ def is_claudes_own(reply: Reply) -> bool:
     """Whether these are the words of Claude's own upstream, which the client gets as they are."""
     from_claude = reply.headers.get("x-claude-proxy-upstream") == "claude"
     return from_claude and (reply.status == 200 or STAND_INS_REQUEST_ID.encode() in reply.body)
-
-
-def files_with_secrets(directory: Path) -> set[Path]:
-    return {path for path in directory.rglob("*") if path.is_file() and found_in(path.read_text("latin-1"))}
 
 
 @pytest.mark.parametrize(
