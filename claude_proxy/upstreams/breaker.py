@@ -120,7 +120,7 @@ class CircuitBreaker:
             self.failed(failed.failure, late=not probe)
             raise
         else:
-            if probe:
+            if probe and not self.dead:  # a credential may be refused while an earlier request with it is answered
                 self._close(counted=self._settings.failures - 1)
         finally:
             if mine:

@@ -204,6 +204,16 @@ def test_a_refused_credential_opens_it_for_good_and_for_a_last_resort_as_well() 
         assert refused.value.failure.message.startswith("auth happened; it is not used again until")
 
 
+def test_an_answer_that_began_before_the_refusal_does_not_bring_a_refused_credential_back() -> None:
+    watched = Watched()
+    watched.open()
+    earlier = watched.begin(last_resort=True)
+    watched.fails(failure(FailureKind.AUTH), last_resort=True)
+    end(earlier)
+    watched.breaker.ended_well()
+    assert watched.breaker.dead
+
+
 def test_a_moments_limit_is_not_doubled_however_often_it_is_met() -> None:
     watched = Watched()
     for _ in range(5):

@@ -51,9 +51,11 @@ class BreakerMachine(RuleBasedStateMachine):
     @rule(number=st.integers(0, 9))
     def succeed(self, number: int) -> None:
         one, _, came_in_closed = self._take(number)
-        before = self.breaker.state
+        before, dead = self.breaker.state, self.breaker.dead
         end(one)
-        if not came_in_closed or before is BreakerState.CLOSED:
+        if dead:
+            assert self.breaker.dead
+        elif not came_in_closed or before is BreakerState.CLOSED:
             assert self.breaker.state is BreakerState.CLOSED
         else:
             assert self.breaker.state is before
