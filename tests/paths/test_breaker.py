@@ -205,7 +205,10 @@ async def test_a_moments_limit_without_a_time_is_a_cooldown(tmp_path: Path) -> N
         assert await it.answered_by() == "first"
 
 
-async def test_a_refused_key_is_not_used_again_until_its_file_holds_another(tmp_path: Path) -> None:
+async def test_a_refused_key_is_not_used_again_until_its_file_holds_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("claude_proxy.credentials.token_store.LOOK_AGAIN", 0.05)  # five seconds as shipped
     key = tmp_path / "key"
     key.write_text("sk-ant-api03-FAKE-refused")
     key.chmod(0o600)

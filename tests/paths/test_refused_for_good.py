@@ -36,6 +36,12 @@ def config(claude: StandIn, second: StandIn | None = None) -> dict[str, Any]:
     }
 
 
+@pytest.fixture(autouse=True)
+def looks_again_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As shipped a store is asked for another login every five seconds at most."""
+    monkeypatch.setattr("claude_proxy.credentials.token_store.LOOK_AGAIN", 0.05)
+
+
 ENVIRONMENT = {"OUR_KEY": "sk-ant-api03-FAKE-ours"}
 
 
