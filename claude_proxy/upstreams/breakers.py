@@ -146,7 +146,8 @@ class Breakers:
             except AttemptFailed as failed:
                 scope = _scope(failed.failure)
                 key = (caller.who, caller.model if scope is Scope.MODEL else None)
-                if scope not in {None, Scope.API} and key not in passed:
+                # One that let this request pass has learnt it already, unless it was forgotten meanwhile.
+                if scope not in {None, Scope.API} and not (key in passed and key in self._limits):
                     self._limit(key, caller).failed(failed.failure)
                 raise
 

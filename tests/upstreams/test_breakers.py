@@ -172,6 +172,18 @@ def test_a_probe_of_the_api_that_meets_a_limit_leaves_the_api_to_the_next_probe(
     assert [part.of for part in made.breakers.parts()] == [Scope.CREDENTIAL]
 
 
+def test_a_limit_that_was_forgotten_while_a_request_ran_is_learnt_anew_from_it() -> None:
+    made = Made()
+    made.fails(ANN, NO_MONEY)
+    under_way = made.begin(ANN, last_resort=True)
+    end(made.begin(ANN, last_resort=True))
+    made.breakers.ended_well(ANN)
+    assert made.breakers.parts() == []
+    end(under_way, made.spent(18_000))
+    assert not made.breakers.admits(ANN)
+    assert made.breakers.retry_in == 18_000
+
+
 def test_what_a_caller_is_known_by_tells_nothing_of_its_credential() -> None:
     secret = "sk-ant-oat01-FAKE-login"
     assert secret not in repr(Caller.of(Credential(secret, Scheme.BEARER, "client", ours=False), "opus"))
