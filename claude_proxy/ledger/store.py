@@ -176,11 +176,11 @@ class LedgerReader(Protocol):
 
     def count(self, where: Filter) -> int: ...
 
-    def record(self, id: str) -> ExchangeRecord | None:
+    def record(self, of: str) -> ExchangeRecord | None:
         """By its whole id or the beginning of it; None where there is none, or more than one begin so."""
         ...
 
-    def bodies(self, id: str) -> Bodies | None:
+    def bodies(self, of: str) -> Bodies | None:
         """By the whole id. None where there is no such record; a Bodies of nothing where none are kept."""
         ...
 
