@@ -20,6 +20,9 @@ def _milliseconds(start: float, end: float | None) -> int | None:
 class ExchangeLog:
     """Writes what happened; bodies and headers are never logged."""
 
+    def began(self, exchange: Exchange) -> None:
+        """Not told: the line at its end says all."""
+
     def skipped(self, exchange: Exchange, upstream: str, failure: Failure) -> None:
         say(_log, logging.INFO, "target_skipped", id=exchange.id, upstream=upstream, cause=failure.message)
 

@@ -82,6 +82,9 @@ class Metrics:
             registry=self.registry,
         )
 
+    def began(self, exchange: Exchange) -> None:
+        """Nothing to count: what is in flight is looked up at each scrape."""
+
     def skipped(self, exchange: Exchange, upstream: str, failure: Failure) -> None:
         self._skips.labels(upstream, failure.kind.value).inc()
 

@@ -10,7 +10,7 @@ from tests.house.source import Module, modules
 FLOORS = [
     {"failures", "logline", "logwriter", "port_holder", "wire"},
     {"credentials", "dialects", "exchange"},
-    {"upstreams"},
+    {"ledger", "upstreams"},
     {"forwarding", "observers"},
     {"web"},
     {"config"},
