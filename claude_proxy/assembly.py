@@ -38,6 +38,7 @@ from claude_proxy.exchange import Observer
 from claude_proxy.forwarding.attempt import Attempts
 from claude_proxy.forwarding.forwarder import Forwarder
 from claude_proxy.observers.chain import ObserverChain
+from claude_proxy.observers.live import LiveEvents
 from claude_proxy.observers.log import ExchangeLog
 from claude_proxy.observers.metrics import CONTENT_TYPE, Metrics, QuotaCollector, StateCollector, UpstreamState
 from claude_proxy.observers.quota import QuotaWatch
@@ -48,6 +49,7 @@ from claude_proxy.upstreams.transport import Transport, open_session
 from claude_proxy.upstreams.upstream import Upstream
 from claude_proxy.web.app import App
 from claude_proxy.web.drain import Drain
+from claude_proxy.web.events import EventsDoor
 from claude_proxy.web.guard import Guard
 from claude_proxy.web.health import Health
 from claude_proxy.web.messages import MessagesDoor
@@ -111,8 +113,8 @@ async def assemble(
     `check_every` is in seconds: how often a stored login is looked after that is in use. `observers` are told after
     those of the house.
     """
-    if settings.access.token:
-        learn(settings.access.token)
+    for secret in filter(None, (settings.access.token, settings.access.dashboard_password)):
+        learn(secret)
     drain = Drain()
     async with open_session() as session, Refresher(environment) as refresher:
         transport = Transport(session)
@@ -120,8 +122,9 @@ async def assemble(
         models = listed_models(settings)
         metrics = Metrics(models.__contains__)
         quotas = QuotaWatch()
+        live = LiveEvents()
         metrics.registry.register(QuotaCollector(lambda: quotas.readings))
-        observer = ObserverChain([ExchangeLog(), metrics, quotas, *observers])
+        observer = ObserverChain([ExchangeLog(), metrics, quotas, live, *observers])
         header = settings.access.carried_in
         forwarder = Forwarder(routes, Attempts(transport, settings.retry, observer, header), observer)
         metrics.registry.register(
@@ -134,6 +137,7 @@ async def assemble(
             MessagesDoor(forwarder, guard, settings.limits),
             ModelsDoor(models),
             Health(drain, forwarder, metrics.render, CONTENT_TYPE, quotas.shown),
+            EventsDoor(live, drain),
         )
         async with upkeep(partial(_supplies, forwarder), check_every):
             yield House(
