@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from claude_proxy.failures import Failure
+from claude_proxy.wire.headers import Headers
 from claude_proxy.wire.messages import ClientRequest
 from claude_proxy.wire.quota import Quota
 from claude_proxy.wire.usage import Usage
@@ -31,7 +32,8 @@ class Attempt:
     """One try at one upstream. Times are of the monotonic clock, in seconds.
 
     `usage` is what an answer that is put together here has told of itself so far. None before it has begun, and
-    for all other answers, of which the reply knows.
+    for all other answers, of which the reply knows. `on_plan` says whether the credential that was sent is that of a
+    subscription; None where none was sent.
     """
 
     upstream: str
@@ -43,11 +45,38 @@ class Attempt:
     failure: Failure | None = None
     quota: Quota | None = None
     usage: Usage | None = None
+    on_plan: bool | None = None
+
+
+class Transcript:
+    """What went to the client of an answer's body, kept by reference: nothing is copied while it passes.
+
+    `size` counts all of it in bytes. `cut` says that it was more than `limit` bytes: what came first is kept.
+    """
+
+    __slots__ = ("blocks", "cut", "limit", "size")
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self.blocks: list[bytes] = []
+        self.size = 0
+        self.cut = False
+
+    def add(self, block: bytes) -> None:
+        """A block, as it is handed to the client's connection."""
+        self.size += len(block)
+        if self.cut or self.size > self.limit:
+            self.cut = True
+        else:
+            self.blocks.append(block)
 
 
 @dataclass(slots=True)
 class Exchange:
     """A request on its way. Only the forwarder closes one; observers look and never change it.
+
+    `answer_headers` are those of the answer that the client got, `transcript` its body, or None where answers are
+    not kept.
 
     `accepted` is Unix time, `started`, `first_byte` and `ended` are of the monotonic clock, all in seconds.
     """
@@ -62,14 +91,19 @@ class Exchange:
     route: str = ""
     upstream: str = ""
     status: int | None = None
+    answer_headers: Headers = ()
+    transcript: Transcript | None = None
     usage: Usage = field(default_factory=Usage)
     failure: Failure | None = None
     end: End | None = None
 
 
 class Observer(Protocol):
-    """Who watches: told of each target that was passed over, each answer that stated a quota and each attempt that
-    failed, as it happens, and of each exchange once, when it is closed."""
+    """Who watches: told of each exchange once when its route is known, before anybody is asked, and once when it is
+    closed; between the two of each target that was passed over, each answer that stated a quota and each attempt
+    that failed, as it happens."""
+
+    def began(self, exchange: Exchange) -> None: ...
 
     def skipped(self, exchange: Exchange, upstream: str, failure: Failure) -> None: ...
 

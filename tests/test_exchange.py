@@ -3,7 +3,7 @@
 import re
 import time
 
-from claude_proxy.exchange import Attempt, End, Exchange, new_id
+from claude_proxy.exchange import Attempt, End, Exchange, Transcript, new_id
 from claude_proxy.wire.messages import ClientRequest
 from claude_proxy.wire.usage import Usage
 
@@ -47,3 +47,21 @@ def test_an_end_is_logged_as_one_word() -> None:
 
 def test_an_exchange_shows_no_login_of_itself() -> None:
     assert "FAKE" not in repr(Exchange(REQUEST))
+
+
+def test_a_transcript_keeps_blocks_as_they_are_and_copies_none() -> None:
+    one, other = b"event: ping\n\n", b"data: x\n\n"
+    transcript = Transcript(100)
+    transcript.add(one)
+    transcript.add(other)
+    assert transcript.blocks[0] is one
+    assert transcript.blocks[1] is other
+    assert (transcript.size, transcript.cut) == (len(one) + len(other), False)
+
+
+def test_a_transcript_keeps_what_came_first_and_says_that_it_was_more() -> None:
+    transcript = Transcript(10)
+    for block in (b"12345678", b"90ab", b"c"):
+        transcript.add(block)
+    assert transcript.blocks == [b"12345678"]
+    assert (transcript.size, transcript.cut) == (13, True)

@@ -26,8 +26,8 @@ OLDER_NAMES: Mapping[str, str] = {
     "SERVER_HOST": "listen.host",
     "TRUST_PROXY": "access.trust_proxy",
 }
-"""Variable: setting. AUTH_TOKEN, REAL_ANTHROPIC_API_KEY and HAIKU_PROVIDER_API_KEY stand in default.yaml, as the
-places where those secrets are looked for."""
+"""Variable: setting. AUTH_TOKEN, DASHBOARD_PASSWORD, REAL_ANTHROPIC_API_KEY and HAIKU_PROVIDER_API_KEY stand in
+default.yaml, as the places where those secrets are looked for."""
 
 _WORDS = {"1": True, "0": False, "yes": True, "no": False, "on": True, "off": False}
 _BOOLEANS = frozenset(

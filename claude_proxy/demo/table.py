@@ -23,6 +23,9 @@ class Table:
         self._show = show
         self._plan = ""
 
+    def began(self, exchange: Exchange) -> None:
+        """Its line comes when it ends."""
+
     def skipped(self, exchange: Exchange, upstream: str, failure: Failure) -> None:
         self._show(f"{_THIN}{upstream} was passed over: {failure.message}")
 

@@ -5,7 +5,7 @@ import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
-from claude_proxy.exchange import End, Exchange, Observer
+from claude_proxy.exchange import End, Exchange, Observer, Transcript
 from claude_proxy.failures import (
     AttemptFailed,
     Failure,
@@ -27,6 +27,8 @@ class Forwarder:
         self.routes = routes
         """Swapped whole by a reload; an exchange keeps the table that it began with."""
         self.attempts = attempts
+        self.keeps: int | None = None
+        """How many bytes of each answer are kept for those who watch; None: none are."""
         self._observer = observer
 
     @asynccontextmanager
@@ -40,6 +42,11 @@ class Forwarder:
             reply = await self._first_good(exchange)
             exchange.status = reply.status
             exchange.first_byte = time.monotonic()
+            exchange.answer_headers = reply.headers
+            if self.keeps is not None:
+                exchange.transcript = Transcript(self.keeps)
+                if reply.body is not None:
+                    exchange.transcript.add(reply.body)
             yield reply
             exchange.end = End.COMPLETE if _is_complete(exchange, reply) else End.FAILED
         except ProxyError as error:
@@ -69,6 +76,7 @@ class Forwarder:
         else:
             decision = routes.decide(exchange.request)
         exchange.route = decision.route
+        self._observer.began(exchange)
         failures: list[Failure] = []
         for target, last in _in_order(decision.targets, exchange.request):
             try:

@@ -15,6 +15,9 @@ class ObserverChain:
     def __init__(self, observers: Sequence[Observer]) -> None:
         self._observers = tuple(observers)
 
+    def began(self, exchange: Exchange) -> None:
+        self._tell(lambda observer: observer.began(exchange))
+
     def skipped(self, exchange: Exchange, upstream: str, failure: Failure) -> None:
         self._tell(lambda observer: observer.skipped(exchange, upstream, failure))
 

@@ -61,6 +61,9 @@ class QuotaWatch:
         self._memories: dict[str, _Memory] = {}
         self.readings: dict[str, Reading] = {}
 
+    def began(self, exchange: Exchange) -> None:
+        """Nobody has said anything yet."""
+
     def skipped(self, exchange: Exchange, upstream: str, failure: Failure) -> None:
         """Nothing was asked, so nothing was said."""
 

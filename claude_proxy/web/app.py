@@ -13,6 +13,7 @@ from aiohttp import HttpVersion10, web
 from claude_proxy import __version__
 from claude_proxy.web.drain import Drain
 from claude_proxy.web.errors import SERVER, Refused, refusal
+from claude_proxy.web.events import EventsDoor
 from claude_proxy.web.guard import Guard
 from claude_proxy.web.health import Health, answer_json
 from claude_proxy.web.messages import MessagesDoor
@@ -26,19 +27,30 @@ _PLAIN_PATH = re.compile(r"/|(?:/(?!\.{1,2}(?:/|$))[A-Za-z0-9_.~:@!$&'()*+,=-]+)
 _PLAIN_QUERY = re.compile(r"[!-~]*")
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"})
 _POST_ONLY = frozenset({MESSAGES, COUNT_TOKENS})
+_EVENTS = "/api/events"
 _ALWAYS_OPEN = frozenset({"/health", "/livez", "/metrics"})
+_NOT_WAITED_FOR = _ALWAYS_OPEN | {_EVENTS}  # while draining; who listens to events is sent away then
 
 
 class App:
     """The handler of every request."""
 
-    def __init__(self, guard: Guard, drain: Drain, messages: MessagesDoor, models: ModelsDoor, health: Health) -> None:
+    def __init__(
+        self,
+        guard: Guard,
+        drain: Drain,
+        messages: MessagesDoor,
+        models: ModelsDoor,
+        health: Health,
+        events: EventsDoor,
+    ) -> None:
         self._guard = guard
         self._drain = drain
         self._messages = messages.answer
         self._doors: Mapping[tuple[str, str], Door] = {
             ("GET", "/"): _landing,
             ("GET", "/api/hello"): _landing,
+            ("GET", "/api/events"): events.answer,
             ("GET", "/health"): health.health,
             ("GET", "/livez"): health.livez,
             ("GET", "/metrics"): health.metrics,
@@ -52,7 +64,7 @@ class App:
         try:
             path = _checked_path(request)
             self._guard.admit(request, path)
-            with self._drain.request() if path not in _ALWAYS_OPEN else nullcontext():
+            with self._drain.request() if path not in _NOT_WAITED_FOR else nullcontext():
                 if self._drain.refusing and path not in _ALWAYS_OPEN:
                     raise _draining()
                 return await self._door(request.method, path)(request)

@@ -1,8 +1,8 @@
 """What is in flight, and whether the daemon is draining."""
 
 import asyncio
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 
 
 class Drain:
@@ -18,6 +18,7 @@ class Drain:
         self.refusing = False
         self._empty = asyncio.Event()
         self._empty.set()
+        self._guests: set[asyncio.Timeout] = set()
 
     @contextmanager
     def request(self) -> Iterator[None]:
@@ -31,10 +32,26 @@ class Drain:
             if self.in_flight == 0:
                 self._empty.set()
 
+    @asynccontextmanager
+    async def guest(self) -> AsyncIterator[None]:
+        """What has no end of its own: it is in nobody's way, since draining ends the block, at once and quietly."""
+        try:
+            async with asyncio.timeout(0 if self.draining else None) as scope:
+                self._guests.add(scope)
+                try:
+                    yield
+                finally:
+                    self._guests.discard(scope)
+        except TimeoutError:
+            if not scope.expired():
+                raise
+
     def begin(self, *, refuse: bool = True) -> None:
         """From now on no new connections are expected, and new requests are refused; those that run go on."""
         self.draining = True
         self.refusing = refuse
+        for guest in self._guests:
+            guest.reschedule(0)
 
     def resume(self) -> None:
         """All is as before `begin`."""

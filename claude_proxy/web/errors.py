@@ -37,6 +37,7 @@ def refusal(refused: Refused) -> web.Response:
         (
             _JSON,
             ("Server", SERVER),
+            ("Cache-Control", "no-store"),
             ("x-should-retry", "false"),
             ("x-claude-proxy-error", refused.kind),
             ("x-claude-proxy-attempts", "0"),

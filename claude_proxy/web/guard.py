@@ -12,6 +12,7 @@ from functools import lru_cache
 from aiohttp import web
 
 from claude_proxy.web.errors import Refused
+from claude_proxy.web.privacy import check_origin_of_write, check_password, is_private
 from claude_proxy.wire.headers import bearer, canonical
 
 TOKEN_HEADER = "x-claude-proxy-token"  # noqa: S105 - the name of a header
@@ -25,7 +26,8 @@ class AccessSettings:
 
     `allowed_hosts` without a port mean the port that the daemon listens on. `token` is the proxy's own access
     token, "" where none is asked for; besides `x-claude-proxy-token` it is taken from `Authorization` and from
-    `header`. `trusted_networks` are peers that count as this machine, for containers.
+    `header`. `trusted_networks` are peers that count as this machine, for containers. `dashboard_password`, where it
+    is not "", opens what is recorded, and nothing else does then.
     """
 
     allowed_hosts: tuple[str, ...] = ("127.0.0.1", "localhost", "[::1]")
@@ -35,6 +37,7 @@ class AccessSettings:
     localhost_bypass: bool = False
     trust_proxy: bool = False
     trusted_networks: tuple[str, ...] = ()
+    dashboard_password: str = ""
 
     @property
     def carried_in(self) -> str:
@@ -49,6 +52,7 @@ class Guard:
         self._settings = settings
         self._hosts = frozenset(name for host in settings.allowed_hosts for name in _names(host.lower(), port))
         self._token = settings.token.encode() if settings.enabled else b""
+        self._password = settings.dashboard_password.encode()
         self._networks = tuple(ipaddress.ip_network(network) for network in settings.trusted_networks)
 
     def admit(self, request: web.BaseRequest, path: str) -> None:
@@ -64,8 +68,14 @@ class Guard:
             )
         if path not in _ANY_ORIGIN:
             self._check_origin(request)
-        if self._token and path not in _OPEN_PATHS:
+        private = is_private(path)
+        if private and self._password:
+            # Instead of the token, which a browser cannot send; and who may spend need not read what others asked.
+            check_password(request, self._password)
+        elif self._token and path not in _OPEN_PATHS:
             self._check_token(request)
+        if private:
+            check_origin_of_write(request)
 
     def _check_origin(self, request: web.BaseRequest) -> None:
         origin = request.headers.get("Origin")

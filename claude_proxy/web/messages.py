@@ -87,10 +87,15 @@ async def _write(request: web.BaseRequest, response: web.StreamResponse, exchang
     if reply.body is None:
         try:
             async for chunk in reply.chunks():
+                if exchange.transcript is not None:
+                    exchange.transcript.add(chunk)
                 await response.write(chunk)
         except StreamBroken as broken:
             if reply.is_events:
-                await response.write(broken_stream(broken.failure, exchange))
+                told = broken_stream(broken.failure, exchange)
+                if exchange.transcript is not None:
+                    exchange.transcript.add(told)
+                await response.write(told)
                 await response.write_eof()
             elif request.transport is not None:
                 # There is no way to say it in band: the missing end of the body is the message.

@@ -47,10 +47,16 @@ class Watcher:
     """An observer that remembers."""
 
     def __init__(self) -> None:
+        self.begun: list[Exchange] = []
         self.skips: list[tuple[str, FailureKind]] = []
         self.failed: list[tuple[str, FailureKind]] = []
         self.closes: list[Exchange] = []
         self.quotas: list[tuple[str, Quota | None]] = []
+
+    def began(self, exchange: Exchange) -> None:
+        assert exchange.route
+        assert not exchange.attempts
+        self.begun.append(exchange)
 
     def skipped(self, exchange: Exchange, upstream: str, failure: Failure) -> None:
         self.skips.append((upstream, failure.kind))

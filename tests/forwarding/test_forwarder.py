@@ -33,8 +33,12 @@ def text_of(told: Told) -> str:
 
 
 def closed_once(house: House, told: Told) -> bool:
-    """Whether the observer was told of the end of this exchange, and once."""
-    return [closed for closed in house.watcher.closes if closed is told.exchange] == [told.exchange]
+    """Whether the observer was told of the beginning and of the end of this exchange, and once."""
+    watcher = house.watcher
+    return all(
+        [one for one in told_of if one is told.exchange] == [told.exchange]
+        for told_of in (watcher.begun, watcher.closes)
+    )
 
 
 # --- the order -------------------------------------------------------------------------------------------

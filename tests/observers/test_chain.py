@@ -17,6 +17,9 @@ class Remembering:
     def __init__(self) -> None:
         self.told: list[object] = []
 
+    def began(self, exchange: Exchange) -> None:
+        self.told += ["began", exchange]
+
     def skipped(self, exchange: Exchange, upstream: str, failure: Failure) -> None:
         self.told += [exchange, upstream, failure]
 
@@ -32,6 +35,9 @@ class Remembering:
 
 class Faulty:
     """Fails at whatever it is told."""
+
+    def began(self, exchange: Exchange) -> None:
+        raise KeyError(exchange.route)
 
     def skipped(self, exchange: Exchange, upstream: str, failure: Failure) -> None:
         raise KeyError(upstream)
@@ -50,11 +56,12 @@ def test_every_observer_is_told_everything() -> None:
     first, second = Remembering(), Remembering()
     chain = ObserverChain([first, second])
     one, tried = exchange(), attempt(failure=REFUSED)
+    chain.began(one)
     chain.skipped(one, "minimax", REFUSED)
     chain.quota_read(one, tried)
     chain.attempt_failed(one, tried)
     chain.closed(one)
-    assert first.told == second.told == [one, "minimax", REFUSED, "quota", one, tried, one, tried, one]
+    assert first.told == second.told == ["began", one, one, "minimax", REFUSED, "quota", one, tried, one, tried, one]
 
 
 def test_a_fault_of_one_observer_is_logged_and_the_others_are_told(caplog: pytest.LogCaptureFixture) -> None:

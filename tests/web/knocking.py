@@ -2,12 +2,15 @@
 
 from collections.abc import Sequence
 
+import pytest
+
 from tests.in_process import InProcess
-from tests.raw_client import Answer, connected, request
+from tests.raw_client import Answer, connected, request, take_answer
 
 Headers = Sequence[tuple[str, str]]
 
 JSON = ("Content-Type", "application/json")
+_ENDLESS = b"\r\nretry: "  # with which our own events begin
 BODY = b'{"model":"claude-sonnet-4-5","max_tokens":8,"messages":[]}'
 
 
@@ -20,10 +23,14 @@ async def knock(
 
 
 async def send(daemon: InProcess, *pieces: bytes) -> Answer:
-    """The answer to these bytes."""
+    """The answer to these bytes; of events without end only the head."""
     async with connected(daemon.port) as client:
         for piece in pieces:
             await client.send(piece)
+        await client.read_until(lambda c: bool(c.outcome().answers) or _ENDLESS in c.raw)
+        if _ENDLESS in client.raw:
+            taken = take_answer(bytes(client.raw), ended=False, to_head=True)
+            return taken[0] if taken else pytest.fail("half a head")
         answer = await client.answer()
     assert answer is not None
     return answer

@@ -14,9 +14,11 @@ from hypothesis import strategies as st
 from multidict import CIMultiDict
 from yarl import URL
 
+from claude_proxy.observers.live import LiveEvents
 from claude_proxy.web.app import App
 from claude_proxy.web.drain import Drain
 from claude_proxy.web.errors import Refused
+from claude_proxy.web.events import EventsDoor
 from claude_proxy.web.guard import AccessSettings, Guard
 from claude_proxy.web.health import Health
 from claude_proxy.web.messages import MessagesDoor
@@ -38,7 +40,9 @@ class Doors:
         messages.answer.side_effect = self._answer
         health = mock.create_autospec(Health, instance=True)
         health.livez.side_effect = self._answer
-        self.app = App(Guard(access or AccessSettings(), 8082), self.drain, messages, ModelsDoor({}), health)
+        events = EventsDoor(LiveEvents(), self.drain)
+        guard = Guard(access or AccessSettings(), 8082)
+        self.app = App(guard, self.drain, messages, ModelsDoor({}), health, events)
 
     async def _answer(self, request: web.BaseRequest) -> web.Response:
         self.forwarded.append(request.raw_path)

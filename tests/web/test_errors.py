@@ -38,6 +38,7 @@ def test_a_refusal_has_anthropics_shape_and_says_which_kind_it_is() -> None:
     assert {name: response.headers[name] for name in response.headers if name != "x-claude-proxy-request-id"} == {
         "Content-Type": "application/json",
         "Server": SERVER,
+        "Cache-Control": "no-store",
         "x-should-retry": "false",
         "x-claude-proxy-error": "media_type",
         "x-claude-proxy-attempts": "0",

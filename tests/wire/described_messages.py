@@ -19,8 +19,7 @@ _values: st.SearchStrategy[Any] = st.recursive(
     max_leaves=8,
 )
 _objects = st.dictionaries(_texts, _values, max_size=4)
-_tokens = st.none() | st.integers(0, 10**20)
-_sizes = st.integers(0, 10**20)
+_HUGE = 10**20
 
 
 @dataclass(frozen=True)
@@ -123,9 +122,23 @@ _MEANS_NOTHING = [
 _UNKNOWN_DELTA = {"type": "a_delta_of_tomorrow", "text": "of which nothing is known"}
 
 
+def _iterations(most: int) -> st.SearchStrategy[Any]:
+    entry = {
+        "type": st.sampled_from(["message", "compaction", "advisor_message", "fallback_message", "of_tomorrow"]),
+        "input_tokens": st.integers(0, most),
+        "output_tokens": st.integers(0, most),
+        "cache_read_input_tokens": st.just(0),
+        "cache_creation_input_tokens": st.integers(0, most),
+        "model": st.sampled_from([None, "claude-opus-5-5"]),
+    }
+    by_ttl = {"cache_creation": st.just({"ephemeral_5m_input_tokens": 1, "ephemeral_1h_input_tokens": 2})}
+    return st.lists(st.fixed_dictionaries(entry, optional=by_ttl), max_size=3)
+
+
 @st.composite
-def _started(draw: st.DrawFn) -> dict[str, Any]:
+def _started(draw: st.DrawFn, most: int) -> dict[str, Any]:
     """The message of `message_start`."""
+    sizes = st.integers(0, most)
     message: dict[str, Any] = {
         "id": "msg_1",
         "type": "message",
@@ -135,11 +148,13 @@ def _started(draw: st.DrawFn) -> dict[str, Any]:
         "stop_reason": None,
         "stop_sequence": None,
         "usage": {
-            "input_tokens": draw(_sizes),
+            "input_tokens": draw(sizes),
             "output_tokens": 1,
-            "cache_read_input_tokens": draw(_tokens),
-            "cache_creation": {"ephemeral_5m_input_tokens": 0, "ephemeral_1h_input_tokens": draw(_sizes)},
-            "service_tier": "standard",
+            "cache_read_input_tokens": draw(st.none() | sizes),
+            "cache_creation": {"ephemeral_5m_input_tokens": 0, "ephemeral_1h_input_tokens": draw(sizes)},
+            "service_tier": draw(st.sampled_from(["standard", "priority", "batch", None])),
+            "speed": draw(st.sampled_from(["standard", "fast", None])),
+            "inference_geo": draw(st.sampled_from(["us", "global", "not_available", None])),
             "a_count_of_tomorrow": draw(_values),
         },
     }
@@ -147,8 +162,9 @@ def _started(draw: st.DrawFn) -> dict[str, Any]:
 
 
 @st.composite
-def _changes(draw: st.DrawFn) -> list[dict[str, Any]]:
+def _changes(draw: st.DrawFn, most: int) -> list[dict[str, Any]]:
     """What follows the blocks: one or more `message_delta`, of which each says all that is known by then."""
+    sizes = st.integers(0, most)
     optional = {
         "stop_details": st.just({"type": "refusal", "category": "cyber", "explanation": "no"}),
         "container": st.just({"id": "container_1", "expires_at": "2026-12-01T00:00:00Z"}),
@@ -163,18 +179,19 @@ def _changes(draw: st.DrawFn) -> list[dict[str, Any]]:
         "input_transformations": st.just([{"type": "thinking_dropped", "message_index": 1}]),
     }
     usage = {
-        "input_tokens": _tokens,
-        "cache_read_input_tokens": _tokens,
-        "cache_creation_input_tokens": _tokens,
-        "server_tool_use": st.none() | st.just({"web_search_requests": 2}),
-        "output_tokens_details": st.none() | st.just({"thinking_tokens": 7}),
-        "iterations": st.none() | st.just([{"type": "message", "input_tokens": 1, "output_tokens": 2}]),
+        "input_tokens": st.none() | sizes,
+        "cache_read_input_tokens": st.none() | sizes,
+        "cache_creation_input_tokens": st.none() | sizes,
+        "server_tool_use": st.none()
+        | st.fixed_dictionaries({"web_search_requests": sizes, "web_fetch_requests": sizes}),
+        "output_tokens_details": st.none() | st.fixed_dictionaries({"thinking_tokens": sizes}),
+        "iterations": st.none() | _iterations(most),
     }
     return [
         {
             "type": "message_delta",
             "delta": delta,
-            "usage": {"output_tokens": draw(_sizes), **draw(st.fixed_dictionaries({}, optional=usage))},
+            "usage": {"output_tokens": draw(sizes), **draw(st.fixed_dictionaries({}, optional=usage))},
             **draw(st.fixed_dictionaries({}, optional=beside)),
         }
         for _ in range(draw(st.integers(1, 2)))
@@ -182,15 +199,15 @@ def _changes(draw: st.DrawFn) -> list[dict[str, Any]]:
 
 
 @st.composite
-def streams_of_messages(draw: st.DrawFn) -> bytes:
-    """The bytes of a whole stream, spelt in any way that means the same."""
-    sent: list[dict[str, Any]] = [{"type": "message_start", "message": draw(_started())}]
+def streams_of_messages(draw: st.DrawFn, most: int = _HUGE) -> bytes:
+    """The bytes of a whole stream, spelt in any way that means the same; `most` is its largest count of tokens."""
+    sent: list[dict[str, Any]] = [{"type": "message_start", "message": draw(_started(most))}]
     for index, block in enumerate(draw(st.lists(_blocks, max_size=5))):
         sent.append({"type": "content_block_start", "index": index, "content_block": block.start})
         deltas = [*block.deltas, *([_UNKNOWN_DELTA] if draw(st.booleans()) else [])]
         sent.extend({"type": "content_block_delta", "index": index, "delta": delta} for delta in deltas)
         sent.append({"type": "content_block_stop", "index": index})
-    sent.extend(draw(_changes()))
+    sent.extend(draw(_changes(most)))
     sent.append({"type": "message_stop"})
     line_end = draw(st.sampled_from(["\n", "\r\n", "\r"]))
     texts = [draw(st.sampled_from(_MEANS_NOTHING[:3]))]  # the SDK wants message_start before an unknown event

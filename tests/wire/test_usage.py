@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from claude_proxy.wire.sse import EventCutter
-from claude_proxy.wire.usage import Usage, UsageReader
+from claude_proxy.wire.usage import Iteration, Usage, UsageReader
 from tests.stand_in import message_end, message_json, message_start, sse, text_block
 
 
@@ -67,8 +67,77 @@ def test_usage_that_is_missing_or_null_is_no_fault() -> None:
 
 
 def test_fields_that_nobody_knows_yet_are_passed_over() -> None:
-    known = started(input_tokens=10, cache_creation={"ephemeral_1h_input_tokens": 5}, service_tier="standard")
+    known = started(input_tokens=10, a_count_of_tomorrow={"tokens": 5}, cache_creation={"ephemeral_1y": 1})
     assert read(known).usage == Usage(input_tokens=10)
+
+
+def test_all_that_has_a_price_is_read() -> None:
+    first = started(
+        input_tokens=10,
+        cache_creation_input_tokens=30,
+        cache_creation={"ephemeral_5m_input_tokens": 10, "ephemeral_1h_input_tokens": 20},
+        service_tier="standard",
+        speed="fast",
+        inference_geo="us",
+    )
+    last = delta(
+        output_tokens=9,
+        output_tokens_details={"thinking_tokens": 4},
+        server_tool_use={"web_search_requests": 1, "web_fetch_requests": 2, "code_execution_requests": 3},
+    )
+    assert read(first, last).usage == Usage(
+        input_tokens=10,
+        output_tokens=9,
+        cache_creation_input_tokens=30,
+        cache_creation_5m_input_tokens=10,
+        cache_creation_1h_input_tokens=20,
+        thinking_tokens=4,
+        web_search_requests=1,
+        web_fetch_requests=2,
+        code_execution_requests=3,
+        service_tier="standard",
+        speed="fast",
+        inference_geo="us",
+    )
+
+
+def test_the_last_list_of_iterations_counts_and_each_keeps_its_model() -> None:
+    advisor = {"type": "advisor_message", "model": "claude-opus-5-5", "input_tokens": 7, "output_tokens": 3}
+    own = {"type": "message", "input_tokens": 1, "cache_creation": {"ephemeral_1h_input_tokens": 5}}
+    reader = read(started(input_tokens=1), delta(iterations=[own]), delta(iterations=[own, advisor]))
+    assert reader.usage.iterations == (
+        Iteration("message", None, Usage(input_tokens=1, cache_creation_1h_input_tokens=5)),
+        Iteration("advisor_message", "claude-opus-5-5", Usage(7, 3)),
+    )
+
+
+_ODD: list[Any] = ["many", 1.5, -1, True, 10**9 + 1, 10**30, {}, []]
+
+
+@pytest.mark.parametrize("odd", _ODD)
+@pytest.mark.parametrize(
+    "field", ["output_tokens", "service_tier", "cache_creation", "server_tool_use", "iterations", "inference_geo"]
+)
+def test_one_odd_field_does_not_lose_the_others(field: str, odd: Any) -> None:
+    counts = {"input_tokens": 10, "cache_read_input_tokens": 90, "output_tokens_details": {"thinking_tokens": 2}}
+    reader = read(started(**{**counts, field: odd}))
+    assert reader.started
+    assert (reader.usage.input_tokens, reader.usage.cache_read_input_tokens) == (10, 90)
+    assert (reader.usage.thinking_tokens, reader.usage.output_tokens) == (2, None)
+    whole = UsageReader()
+    whole.read_whole(json.dumps({"type": 7, "usage": {**counts, field: odd}}).encode())
+    assert (whole.stopped, whole.usage) == (True, reader.usage)
+
+
+def test_an_odd_part_of_a_part_does_not_lose_its_neighbours() -> None:
+    said = started(
+        cache_creation={"ephemeral_5m_input_tokens": "?", "ephemeral_1h_input_tokens": 5},
+        iterations=["?", {"type": "compaction", "model": 7, "output_tokens": 3}],
+        input_tokens=1,
+    )
+    usage = read(said).usage
+    assert (usage.input_tokens, usage.cache_creation_1h_input_tokens) == (1, 5)
+    assert usage.iterations == (Iteration("compaction", None, Usage(output_tokens=3)),)
 
 
 @pytest.mark.parametrize("words", ["message_stop", "event: message_stop", "error", "message_delta"])
@@ -101,7 +170,6 @@ def test_several_events_in_one_block_are_all_read() -> None:
         b"null",
         b'{"usage": {"output_tokens": "many"}}',
         b'{"usage": {"output_tokens": 1.5}}',
-        b'{"message": {"usage": 7}}',
         b'{"message": [1]}',
         b'{"usage": "\xff"}',
         b"[" * 100_000,
@@ -172,7 +240,7 @@ def test_a_whole_body_may_say_nothing_of_tokens() -> None:
     assert (reader.started, reader.usage) == (True, Usage())
 
 
-@pytest.mark.parametrize("body", [b"", b"<html>", b"[]", b"{", b'{"usage": 1}', b"[" * 100_000])
+@pytest.mark.parametrize("body", [b"", b"<html>", b"[]", b"{", b"7", b"[" * 100_000])
 def test_a_body_that_cannot_be_read_is_no_answer(body: bytes) -> None:
     reader = UsageReader()
     reader.read_whole(body)
