@@ -1,31 +1,32 @@
-"""The command line: `claude-proxy serve` and the commands around it.
+"""The command line `claude-proxy`: which commands there are, and where each lies.
 
-What leads to the settings of every room, and so to aiohttp, is imported in the command that needs it: it takes
-300 ms, and a command that only asks the daemon shall answer within 100.
+Each is imported when it is asked for, so that a light one does not wait for what a heavy one needs. Such a module
+imports aiohttp, and what leads to it, within the function that needs it: help imports them all.
 """
-
-import os
-import sys
-from pathlib import Path
-from typing import Any
 
 import click
 
 from claude_proxy import __version__
-from claude_proxy.commands.key import key
-from claude_proxy.commands.login import login, logout
-from claude_proxy.commands.options import CONFIG, config_option, told_if_faulty
-from claude_proxy.commands.status import status
-from claude_proxy.config.layers import default_path, default_text
-from claude_proxy.demo.command import demo
-from claude_proxy.service.commands import service
-from claude_proxy.toggle.commands import disable, enable
+from claude_proxy.commands.lazy import LazyGroup
+
+COMMANDS = {
+    "demo": "claude_proxy.demo.command:demo",
+    "serve": "claude_proxy.commands.serve:serve",
+    "service": "claude_proxy.service.commands:service",
+    "enable": "claude_proxy.toggle.commands:enable",
+    "disable": "claude_proxy.toggle.commands:disable",
+    "status": "claude_proxy.commands.status:status",
+    "key": "claude_proxy.commands.key:key",
+    "login": "claude_proxy.commands.login:login",
+    "logout": "claude_proxy.commands.login:logout",
+    "init": "claude_proxy.commands.init:init",
+    "check": "claude_proxy.commands.check:check",
+    "explain": "claude_proxy.commands.explain:explain",
+}
+"""Name: module and attribute."""
 
 
-@click.group(
-    commands=[demo, service, enable, disable, status, key, login, logout],
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
+@click.group(cls=LazyGroup, table=COMMANDS, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="claude-proxy")
 def main() -> None:
     """A local daemon between your own Claude Code and the model APIs.
@@ -40,101 +41,3 @@ def main() -> None:
       claude-proxy key set minimax
       claude-proxy explain --model claude-haiku-4-5-20251001
     """
-
-
-@main.command()
-@config_option
-@click.option("--host", help="The address to listen on.")
-@click.option("--port", type=click.IntRange(0, 65535), help="The port to listen on; 0 for any free one.")
-@click.option("--log-level", type=click.Choice(["debug", "info", "warning", "error"]))
-@click.option("--log-format", type=click.Choice(["key-value", "json"]))
-def serve(path: Path | None, **options: Any) -> None:
-    """Run the daemon in the foreground.
-
-    \b
-    Ctrl-C or SIGTERM lets running answers finish, a second one ends at once. SIGHUP reloads the configuration.
-    Exit codes: 0 ended after draining, 1 ended at once, 78 faulty configuration or address not free.
-    """
-    from claude_proxy.config.load import load
-    from claude_proxy.daemon import PortTaken
-    from claude_proxy.daemon import serve as run_daemon
-
-    names = {
-        "host": "listen.host",
-        "port": "listen.port",
-        "log_level": "log.level",
-        "log_format": "log.format",
-    }
-    overrides = {names[name]: value for name, value in options.items() if value is not None}
-    settings = told_if_faulty(lambda: load(path, os.environ, overrides))
-    try:
-        code = run_daemon(settings, dict(os.environ), lambda: load(path, os.environ, overrides))
-    except PortTaken as error:
-        click.echo(f"claude-proxy: {error}", err=True)
-        code = CONFIG
-    sys.exit(code)
-
-
-@main.command()
-@config_option
-def check(path: Path | None) -> None:
-    """Say what is wrong with the configuration, all at once, and where.
-
-    Exit codes: 0 nothing is wrong, 78 something is.
-    """
-    from claude_proxy.config.load import load
-
-    settings = told_if_faulty(lambda: load(path, os.environ))
-    click.echo(f"{settings.file or 'the built-in configuration'}: nothing wrong")
-
-
-@main.command()
-@config_option
-@click.option("--model", help="A model's name, as Claude Code would send it.")
-@click.option("--agent", type=click.Choice(["main", "sub"]), default="main", show_default=True)
-@click.option(
-    "--request",
-    "request_file",
-    type=click.Path(path_type=Path, exists=True, dir_okay=False),
-    help="A file with a request's JSON body.",
-)
-def explain(path: Path | None, model: str | None, agent: str, request_file: Path | None) -> None:
-    """Say where a request would go, in which order, and with which credential; nothing is sent."""
-    from claude_proxy.config.load import load
-    from claude_proxy.explain import Question, explain_lines
-
-    if (model is None) == (request_file is None):
-        raise click.UsageError("give either --model NAME or --request FILE")
-    body = request_file.read_bytes() if request_file else None
-    question = Question(model, agent == "sub", body)
-    settings = told_if_faulty(lambda: load(path, os.environ))
-    try:
-        for line in explain_lines(settings, os.environ, question):
-            click.echo(line)
-    except ValueError as error:
-        raise click.ClickException(f"{request_file}: {error}") from None
-
-
-@main.command()
-@config_option
-@click.option("--force", is_flag=True, help="Overwrite a file that is there.")
-def init(path: Path | None, *, force: bool) -> None:
-    """Write a configuration file with every setting and its explanation."""
-    target = path or default_path()
-    # No link is followed: one that was planted would have another file overwritten.
-    how = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | (os.O_TRUNC if force else os.O_EXCL)
-    try:
-        target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        descriptor = os.open(target, how, 0o600)
-        with open(descriptor, "w", encoding="utf-8") as file:  # noqa: PTH123 - from a descriptor, to set its mode
-            os.fchmod(descriptor, 0o600)
-            file.write(default_text())
-    except FileExistsError:
-        if not target.parent.is_dir():
-            raise click.ClickException(f"{target} cannot be written: {target.parent} is no directory") from None
-        click.echo(f"{target} is there already and was left as it is; --force overwrites it", err=True)
-        sys.exit(1)
-    except OSError as error:
-        raise click.ClickException(f"{target} cannot be written: {error.strerror}") from None
-    click.echo(f"wrote {target}")
-    click.echo("Next: claude-proxy check, then claude-proxy serve")

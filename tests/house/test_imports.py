@@ -18,12 +18,15 @@ SERVER_NAMES = {"web", "web_protocol", "web_request", "web_response", "web_runne
 WITHIN_FUNCTIONS = {
     "credentials.keychain": {"keyring", "keyring.errors"},
     "credentials.key_store": {"keyring", "keyring.errors"},
+    "commands.check": {"claude_proxy.config.load"},
+    "commands.explain": {"claude_proxy.config.load", "claude_proxy.explain"},
     "commands.key": {
         "claude_proxy.commands.key_list",
         "claude_proxy.credentials.credential",
         "claude_proxy.credentials.key_store",
     },
     "commands.login": {"claude_proxy.commands.hand_over"},
+    "commands.serve": {"claude_proxy.config.load", "claude_proxy.daemon"},
     "commands.status": {
         "claude_proxy.commands.keychain_plan",
         "claude_proxy.commands.own_look",
@@ -32,7 +35,6 @@ WITHIN_FUNCTIONS = {
     "demo.command": {"claude_proxy.demo.stage"},
     "service.commands": {"claude_proxy.config.load", "claude_proxy.config.tree"},
     "toggle.address": {"claude_proxy.toggle.listen"},
-    "cli": {"claude_proxy.config.load", "claude_proxy.daemon", "claude_proxy.explain"},
     "__main__": {"claude_proxy.cli"},
 }
 

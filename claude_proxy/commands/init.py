@@ -1,0 +1,35 @@
+"""`claude-proxy init`: the manual as a configuration file of the user's own."""
+
+import os
+import sys
+from pathlib import Path
+
+import click
+
+from claude_proxy.commands.options import config_option
+from claude_proxy.config.layers import default_path, default_text
+
+
+@click.command()
+@config_option
+@click.option("--force", is_flag=True, help="Overwrite a file that is there.")
+def init(path: Path | None, *, force: bool) -> None:
+    """Write a configuration file with every setting and its explanation."""
+    target = path or default_path()
+    # No link is followed: one that was planted would have another file overwritten.
+    how = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | (os.O_TRUNC if force else os.O_EXCL)
+    try:
+        target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        descriptor = os.open(target, how, 0o600)
+        with open(descriptor, "w", encoding="utf-8") as file:  # noqa: PTH123 - from a descriptor, to set its mode
+            os.fchmod(descriptor, 0o600)
+            file.write(default_text())
+    except FileExistsError:
+        if not target.parent.is_dir():
+            raise click.ClickException(f"{target} cannot be written: {target.parent} is no directory") from None
+        click.echo(f"{target} is there already and was left as it is; --force overwrites it", err=True)
+        sys.exit(1)
+    except OSError as error:
+        raise click.ClickException(f"{target} cannot be written: {error.strerror}") from None
+    click.echo(f"wrote {target}")
+    click.echo("Next: claude-proxy check, then claude-proxy serve")

@@ -1,0 +1,43 @@
+"""`claude-proxy serve`: the daemon in the foreground."""
+
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from claude_proxy.commands.options import CONFIG, config_option, told_if_faulty
+
+
+@click.command()
+@config_option
+@click.option("--host", help="The address to listen on.")
+@click.option("--port", type=click.IntRange(0, 65535), help="The port to listen on; 0 for any free one.")
+@click.option("--log-level", type=click.Choice(["debug", "info", "warning", "error"]))
+@click.option("--log-format", type=click.Choice(["key-value", "json"]))
+def serve(path: Path | None, **options: Any) -> None:
+    """Run the daemon in the foreground.
+
+    \b
+    Ctrl-C or SIGTERM lets running answers finish, a second one ends at once. SIGHUP reloads the configuration.
+    Exit codes: 0 ended after draining, 1 ended at once, 78 faulty configuration or address not free.
+    """
+    from claude_proxy.config.load import load
+    from claude_proxy.daemon import PortTaken
+    from claude_proxy.daemon import serve as run_daemon
+
+    names = {
+        "host": "listen.host",
+        "port": "listen.port",
+        "log_level": "log.level",
+        "log_format": "log.format",
+    }
+    overrides = {names[name]: value for name, value in options.items() if value is not None}
+    settings = told_if_faulty(lambda: load(path, os.environ, overrides))
+    try:
+        code = run_daemon(settings, dict(os.environ), lambda: load(path, os.environ, overrides))
+    except PortTaken as error:
+        click.echo(f"claude-proxy: {error}", err=True)
+        code = CONFIG
+    sys.exit(code)
