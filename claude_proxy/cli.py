@@ -15,6 +15,8 @@ COMMANDS = {
     "service": "claude_proxy.service.commands:service",
     "enable": "claude_proxy.toggle.commands:enable",
     "disable": "claude_proxy.toggle.commands:disable",
+    "run": "claude_proxy.commands.run:run",
+    "env": "claude_proxy.commands.env:env",
     "status": "claude_proxy.commands.status:status",
     "key": "claude_proxy.commands.key:key",
     "login": "claude_proxy.commands.login:login",

@@ -26,6 +26,7 @@ WITHIN_FUNCTIONS = {
         "claude_proxy.credentials.key_store",
     },
     "commands.login": {"claude_proxy.commands.hand_over"},
+    "commands.options": {"claude_proxy.config.tree"},
     "commands.serve": {"claude_proxy.config.load", "claude_proxy.daemon"},
     "commands.status": {
         "claude_proxy.commands.keychain_plan",
