@@ -8,7 +8,7 @@ from tests.toggle.running_it import REPOSITORY, Ran, run_program
 from tests.toggle.user import User
 
 
-async def claude_proxy(user: User, *arguments: str, cwd: Path | None = None, **environment: str) -> Ran:
+async def claude_proxy(user: User, *arguments: str, cwd: str = "", **environment: str) -> Ran:
     """Every warning of Python's is an error, and there is no keychain."""
     return await run_program(user, sys.executable, "-m", "claude_proxy", *arguments, cwd=cwd, **environment)
 

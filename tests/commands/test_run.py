@@ -105,7 +105,7 @@ async def test_what_would_spoil_it_is_told(user: User, tmp_path: Path) -> None:
     project = user.write("project/.claude/settings.local.json", f'{{"env": {{"{BASE_URL}": "{GATEWAY}?k=FAKE"}}}}')
     async with daemon_of(tmp_path) as daemon:
         run = ("run", "--url", daemon.url, "--", "echo", "started")
-        ran = await claude_proxy(user, *run, cwd=user.home / "project", ANTHROPIC_API_KEY="sk-ant-api03-FAKE")
+        ran = await claude_proxy(user, *run, cwd=str(user.home / "project"), ANTHROPIC_API_KEY="sk-ant-api03-FAKE")
         user.write(".claude/settings.json", f'{{"env": {{"{BASE_URL}": "{daemon.url}/"}}}}')
         same = await claude_proxy(user, *run)
     assert (ran.code, ran.out) == (0, "started\n")

@@ -32,7 +32,7 @@ async def proxy_toggle(user: User, *arguments: str, **environment: str) -> Ran:
     return await run_program(user, sys.executable, "-c", PROGRAM, *arguments, **environment)
 
 
-async def run_program(user: User, *command: str, cwd: Path | None = None, **environment: str) -> Ran:
+async def run_program(user: User, *command: str, cwd: str = "", **environment: str) -> Ran:
     """Any program, with this user's environment."""
     process = await asyncio.create_subprocess_exec(
         *command,
