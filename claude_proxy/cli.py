@@ -23,6 +23,7 @@ COMMANDS = {
     "logout": "claude_proxy.commands.login:logout",
     "init": "claude_proxy.commands.init:init",
     "check": "claude_proxy.commands.check:check",
+    "config": "claude_proxy.commands.config:config",
     "explain": "claude_proxy.commands.explain:explain",
 }
 """Name: module and attribute."""

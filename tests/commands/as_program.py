@@ -2,7 +2,6 @@
 
 import os
 import sys
-from pathlib import Path
 
 from tests.toggle.running_it import REPOSITORY, Ran, run_program
 from tests.toggle.user import User

@@ -33,7 +33,7 @@ LIBRARIES = {
     "platformdirs": {"config.layers", "toggle.places"},
     "prometheus_client": {"observers.metrics"},
     "tenacity": {"forwarding.retry"},
-    "yaml": {"config", "web.openapi"},
+    "yaml": {"config", "commands.config", "web.openapi"},
     "yarl": {"upstreams.transport"},
 }
 

@@ -18,7 +18,13 @@ SERVER_NAMES = {"web", "web_protocol", "web_request", "web_response", "web_runne
 WITHIN_FUNCTIONS = {
     "credentials.keychain": {"keyring", "keyring.errors"},
     "credentials.key_store": {"keyring", "keyring.errors"},
-    "commands.check": {"claude_proxy.config.load"},
+    "commands.check": {"claude_proxy.config.load", "claude_proxy.config.older_names"},
+    "commands.config": {
+        "claude_proxy.config.effective",
+        "claude_proxy.config.layers",
+        "claude_proxy.config.load",
+        "yaml",
+    },
     "commands.explain": {"claude_proxy.config.load", "claude_proxy.explain"},
     "commands.key": {
         "claude_proxy.commands.key_list",
