@@ -25,6 +25,9 @@ COMMANDS = {
     "check": "claude_proxy.commands.check:check",
     "config": "claude_proxy.commands.config:config",
     "explain": "claude_proxy.commands.explain:explain",
+    "paths": "claude_proxy.commands.paths:paths",
+    "completion": "claude_proxy.completion:completion",
+    "help": "claude_proxy.commands.help:help_",
 }
 """Name: module and attribute."""
 
@@ -42,5 +45,7 @@ def main() -> None:
       claude-proxy enable
       claude-proxy status
       claude-proxy key set minimax
+      claude-proxy run -- claude
       claude-proxy explain --model claude-haiku-4-5-20251001
+      claude-proxy help exit-codes
     """

@@ -12,6 +12,7 @@ T = TypeVar("T")
 # The codes of sysexits.h, and of the Linux Standard Base for the state of a service.
 UP = 0
 DEGRADED = 1
+USAGE = 2
 NOT_RUNNING = 3
 NO_CREDENTIAL = 4
 CONFIG = 78

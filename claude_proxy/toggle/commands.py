@@ -13,6 +13,7 @@ from pathlib import Path
 import click
 
 from claude_proxy import __version__
+from claude_proxy.completion import completion
 from claude_proxy.toggle import address, hazards, routing, sessions, status_text, wiring
 from claude_proxy.toggle.disk import Disk
 from claude_proxy.toggle.health import Health, Silence, ask, wants_token
@@ -39,7 +40,7 @@ _url_option = click.option("--url", help="Where the daemon listens, if not as it
 _dry_run_option = click.option("--dry-run", is_flag=True, help="Say what would be changed, and change nothing.")
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(commands=[completion], context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="proxy-toggle")
 def main() -> None:
     """Routing of Claude Code through claude-proxy, switched on and off.

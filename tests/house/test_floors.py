@@ -16,7 +16,7 @@ FLOORS = [
     {"config"},
     {"assembly", "handover", "listening", "notify"},
     {"shift", "health_report"},
-    {"daemon", "explain"},
+    {"completion", "daemon", "explain"},
     {"demo", "service", "toggle"},
     {"commands"},
     {"cli"},
@@ -26,7 +26,7 @@ FLOORS = [
 # exchange is the noun of floor 2: it names failures and the wire only, but credentials need not know it.
 LIBRARIES = {
     "aiohttp": {"upstreams.transport", "web", "daemon", "demo.stage", "demo.stand_in"},
-    "click": {"cli", "commands", "demo.command", "service", "toggle.commands", "toggle.tell"},
+    "click": {"cli", "commands", "completion", "demo.command", "service", "toggle.commands", "toggle.tell"},
     "keyring": {"credentials.keychain", "credentials.key_store"},
     "msgspec": {"wire", "dialects", "forwarding.commit"},
     "multidict": {"upstreams.transport", "web"},

@@ -33,6 +33,7 @@ WITHIN_FUNCTIONS = {
     },
     "commands.login": {"claude_proxy.commands.hand_over"},
     "commands.options": {"claude_proxy.config.tree"},
+    "commands.paths": {"claude_proxy.config.layers"},
     "commands.serve": {"claude_proxy.config.load", "claude_proxy.daemon"},
     "commands.status": {
         "claude_proxy.commands.keychain_plan",
