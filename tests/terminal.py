@@ -11,8 +11,7 @@ from pathlib import Path
 
 # Makes its stdin the terminal of its session and becomes the program that is named.
 _TAKE_TERMINAL = (
-    "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); "
-    "os.execv(sys.executable, [sys.executable, *sys.argv[1:]])"
+    "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); os.execvp(sys.argv[1], sys.argv[1:])"
 )
 
 
@@ -53,12 +52,17 @@ class Terminal:
         return bool(seen)
 
 
+def at_terminal(home: Path, env: Mapping[str, str], *arguments: str) -> contextlib.AbstractContextManager[Terminal]:
+    """Runs `claude-proxy` with these arguments at a terminal."""
+    return program_at_terminal(home, env, sys.executable, "-m", "claude_proxy", *arguments)
+
+
 @contextlib.contextmanager
-def at_terminal(home: Path, env: Mapping[str, str], *arguments: str) -> Iterator[Terminal]:
-    """Runs `claude-proxy` with these arguments at a terminal; it is killed where it has not ended by then."""
+def program_at_terminal(home: Path, env: Mapping[str, str], *command: str) -> Iterator[Terminal]:
+    """Runs a program at a terminal; it is killed where it has not ended by then."""
     master, slave = os.openpty()
     process = subprocess.Popen(
-        [sys.executable, "-c", _TAKE_TERMINAL, "-m", "claude_proxy", *arguments],
+        [sys.executable, "-c", _TAKE_TERMINAL, *command],
         stdin=slave,
         stdout=slave,
         stderr=slave,

@@ -16,6 +16,9 @@ def check(path: Path | None) -> None:
     Exit codes: 0 nothing is wrong, 78 something is.
     """
     from claude_proxy.config.load import load
+    from claude_proxy.config.older_names import without_effect
 
     settings = told_if_faulty(lambda: load(path, os.environ))
     click.echo(f"{settings.file or 'the built-in configuration'}: nothing wrong")
+    for name, reason in without_effect(os.environ, harmless=False).items():
+        click.echo(f"variable {name} is not used: {reason}", err=True)

@@ -18,7 +18,7 @@ class Complaint:
 
     def __str__(self) -> str:
         line = f"{self.place} {self.path}: {self.message}" if self.path else f"{self.place} {self.message}"
-        return _SECRET.sub("[a secret]", line)  # wherever one was written: as a value, in a list, as a name
+        return redacted(line)  # wherever one was written: as a value, in a list, as a name
 
 
 class ConfigurationError(Exception):
@@ -138,6 +138,11 @@ _SECRET = re.compile(
 
 # One long word with a digit in it: some keys look like nothing else.
 _MAY_BE_SECRET = re.compile(r"(?=\S*\d)(?=\S*[A-Za-z])\S{12,}")
+
+
+def redacted(text: str) -> str:
+    """Text without the keys and tokens in it."""
+    return _SECRET.sub("[a secret]", text)
 
 
 def looks_secret(text: str) -> bool:

@@ -56,3 +56,11 @@ def test_reading_it_imports_no_room_of_the_house() -> None:
     loaded = set(done.stdout.split())
     assert "yaml" in loaded
     assert not loaded & {"aiohttp", "asyncio", "msgspec", "claude_proxy.config.settings"}
+
+
+@pytest.mark.parametrize("name", ["CLAUDE_PROXY_LOG__LEVEL", "CLAUDE_PROXY_NOTHING"])
+def test_a_variable_that_says_nothing_of_it_is_no_fault_here(tmp_path: Path, name: str) -> None:
+    """It is one of this shell's, which the daemon need not have."""
+    assert listen_address(written(tmp_path, ""), {name: "a: b: c"}) == ("127.0.0.1", 8082)
+    with pytest.raises(ConfigurationError, match="CLAUDE_PROXY_LISTEN__PORT"):
+        listen_address(written(tmp_path, ""), {"CLAUDE_PROXY_LISTEN__PORT": "a: b: c"})

@@ -18,7 +18,13 @@ SERVER_NAMES = {"web", "web_protocol", "web_request", "web_response", "web_runne
 WITHIN_FUNCTIONS = {
     "credentials.keychain": {"keyring", "keyring.errors"},
     "credentials.key_store": {"keyring", "keyring.errors"},
-    "commands.check": {"claude_proxy.config.load"},
+    "commands.check": {"claude_proxy.config.load", "claude_proxy.config.older_names"},
+    "commands.config": {
+        "claude_proxy.config.effective",
+        "claude_proxy.config.layers",
+        "claude_proxy.config.load",
+        "yaml",
+    },
     "commands.explain": {"claude_proxy.config.load", "claude_proxy.explain"},
     "commands.key": {
         "claude_proxy.commands.key_list",
@@ -26,6 +32,8 @@ WITHIN_FUNCTIONS = {
         "claude_proxy.credentials.key_store",
     },
     "commands.login": {"claude_proxy.commands.hand_over"},
+    "commands.options": {"claude_proxy.config.tree"},
+    "commands.paths": {"claude_proxy.config.layers"},
     "commands.serve": {"claude_proxy.config.load", "claude_proxy.daemon"},
     "commands.status": {
         "claude_proxy.commands.keychain_plan",
