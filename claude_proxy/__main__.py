@@ -13,6 +13,11 @@ def main() -> None:
     os.environ.pop("SSLKEYLOGFILE", None)
     # Daemon and commands alike hold logins and keys: none of them is to be written to disk when one crashes.
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    if sys.argv[1:2] == ["statusline"] and sys.argv[2:3] not in (["-h"], ["--help"]):
+        from claude_proxy.statusline.command import run
+
+        run(sys.argv[2:])
+        return
     from claude_proxy.cli import main as command
 
     try:

@@ -1,18 +1,20 @@
 """A command at a terminal of its own: what a person would see there, and what they type."""
 
 import contextlib
+import fcntl
 import os
 import select
+import struct
 import subprocess
 import sys
+import termios
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 # Makes its stdin the terminal of its session and becomes the program that is named.
 _TAKE_TERMINAL = (
-    "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); "
-    "os.execv(sys.executable, [sys.executable, *sys.argv[1:]])"
+    "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); os.execv(sys.argv[1], sys.argv[1:])"
 )
 
 
@@ -56,9 +58,17 @@ class Terminal:
 @contextlib.contextmanager
 def at_terminal(home: Path, env: Mapping[str, str], *arguments: str) -> Iterator[Terminal]:
     """Runs `claude-proxy` with these arguments at a terminal; it is killed where it has not ended by then."""
+    with program_at_terminal(home, env, sys.executable, "-m", "claude_proxy", *arguments) as terminal:
+        yield terminal
+
+
+@contextlib.contextmanager
+def program_at_terminal(home: Path, env: Mapping[str, str], *command: str) -> Iterator[Terminal]:
+    """The same with any program, by its path."""
     master, slave = os.openpty()
+    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("4H", 40, 120, 0, 0))
     process = subprocess.Popen(
-        [sys.executable, "-c", _TAKE_TERMINAL, "-m", "claude_proxy", *arguments],
+        [sys.executable, "-c", _TAKE_TERMINAL, *command],
         stdin=slave,
         stdout=slave,
         stderr=slave,

@@ -17,7 +17,7 @@ FLOORS = [
     {"assembly", "handover", "listening", "notify"},
     {"shift", "health_report"},
     {"daemon", "explain"},
-    {"demo", "service", "toggle"},
+    {"demo", "service", "statusline", "toggle"},
     {"commands"},
     {"cli"},
     {"__main__"},

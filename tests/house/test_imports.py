@@ -35,7 +35,8 @@ WITHIN_FUNCTIONS = {
     "demo.command": {"claude_proxy.demo.stage"},
     "service.commands": {"claude_proxy.config.load", "claude_proxy.config.tree"},
     "toggle.address": {"claude_proxy.toggle.listen"},
-    "__main__": {"claude_proxy.cli"},
+    "statusline.command": {"subprocess"},
+    "__main__": {"claude_proxy.cli", "claude_proxy.statusline.command"},
 }
 
 INSIDE = "claude_proxy."

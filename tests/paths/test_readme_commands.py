@@ -75,9 +75,11 @@ NOT_RUN = {
 
 
 def commands(text: str) -> list[str]:
-    """The lines of every block but those of YAML, without comments; lines that go on are one."""
+    """The lines of every block but those of YAML and JSON, without comments; lines that go on are one."""
     blocks = re.findall(r"^```(\w*)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
-    joined = "".join(re.sub(r"\s*\\\n\s*", " ", block) for language, block in blocks if language != "yaml")
+    joined = "".join(
+        re.sub(r"\s*\\\n\s*", " ", block) for language, block in blocks if language not in {"yaml", "json"}
+    )
     lines = [re.sub(r"(?:^|\s+)# .*$", "", line).strip() for line in joined.splitlines()]
     return [line for line in lines if line]
 
