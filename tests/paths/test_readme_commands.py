@@ -55,6 +55,7 @@ IN_THE_FOREGROUND = {DEMO, START, RELOAD}  # each has a test of its own below
 _ACCOUNT = "needs an account; tests/paths runs the real Claude Code before a stand-in"
 _MACOS = "needs macOS; tests/paths/test_sync_credentials.py runs the script"
 _MANAGER = "needs systemd or launchd as the session's manager; tests/service does without"
+_LOG = "the daemon that is started here logs to the test; tests/commands/test_logs.py has services and files"
 NOT_RUN = {
     f"{PROXY} status --probe": "asks Anthropic",
     f"{PROXY} login": _ACCOUNT,
@@ -63,6 +64,8 @@ NOT_RUN = {
     'sed "s|@PYTHON@|$PWD/.venv/bin/python|; s|@REPOSITORY@|$PWD|; s|@HOME@|$HOME|" '
     'launchd/claude-proxy-sync-credentials.plist.in > "$agent"': _MACOS,
     'launchctl bootstrap "gui/$UID" "$agent"': _MACOS,
+    f"{PROXY} logs --since 2h": _LOG,
+    f"{PROXY} logs --request ID": _LOG,
     "claude-proxy service install": _MANAGER,
     "claude-proxy service status": _MANAGER,
     "claude-proxy service restart": _MANAGER,
