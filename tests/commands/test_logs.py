@@ -132,7 +132,7 @@ async def test_wrong_usage_is_said(tmp_path: Path, arguments: tuple[str, ...]) -
 
 
 def test_ctrl_c_ends_it_quietly_with_130_and_journalctl_too(linux: Programs) -> None:
-    linux.put("journalctl", f"echo followed; echo $$ > {linux.home}/pid; exec sleep 600")
+    linux.put("journalctl", f"echo $$ > {linux.home}/pid; echo followed; exec sleep 600")
     with at_terminal(linux.home, linux.environment(), "logs", "-f") as terminal:
         terminal.shows("followed")
         terminal.types("\x03")
