@@ -22,6 +22,7 @@ COMMANDS = {
     "init": "claude_proxy.commands.init:init",
     "check": "claude_proxy.commands.check:check",
     "explain": "claude_proxy.commands.explain:explain",
+    "uninstall": "claude_proxy.commands.uninstall:uninstall",
     "logs": "claude_proxy.commands.logs:logs",
     "statusline": "claude_proxy.commands.statusline:statusline",
 }

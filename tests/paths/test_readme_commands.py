@@ -48,6 +48,7 @@ WHILE_IT_SERVES = {
     f"{PROXY} explain --model claude-haiku-4-5-20251001": Outcome(r"minimax.*keyring:minimax"),
     f"{PROXY} status": Outcome(r"\ADaemon +up .*\nLogin +Claude Code's own, handed on as it comes"),
     f"{PROXY} key list": Outcome(r"^minimax\b"),
+    f"{PROXY} uninstall --dry-run": Outcome(r"\Awould end the daemon, process \d+"),
 }
 
 IN_THE_FOREGROUND = {DEMO, START, RELOAD}  # each has a test of its own below
@@ -57,6 +58,7 @@ _MACOS = "needs macOS; tests/paths/test_sync_credentials.py runs the script"
 _MANAGER = "needs systemd or launchd as the session's manager; tests/service does without"
 _LOG = "the daemon that is started here logs to the test; tests/commands/test_logs.py has services and files"
 NOT_RUN = {
+    f"{PROXY} uninstall": "asks at a terminal; tests/paths/test_uninstall.py takes everything back",
     f"{PROXY} status --probe": "asks Anthropic",
     f"{PROXY} login": _ACCOUNT,
     f"{PROXY} login --setup-token": _ACCOUNT,
