@@ -15,6 +15,11 @@ def main() -> None:
     """Runs the command line."""
     if sys.argv[1:2] != [_BECOMES_ANOTHER]:
         _keep_secrets_off_the_disk()
+    if sys.argv[1:2] == ["statusline"] and sys.argv[2:3] not in (["-h"], ["--help"]):
+        from claude_proxy.statusline.command import run
+
+        run(sys.argv[2:])
+        return
     from claude_proxy.cli import main as command
 
     try:

@@ -28,6 +28,9 @@ COMMANDS = {
     "paths": "claude_proxy.commands.paths:paths",
     "completion": "claude_proxy.completion:completion",
     "help": "claude_proxy.commands.help:help_",
+    "uninstall": "claude_proxy.commands.uninstall:uninstall",
+    "logs": "claude_proxy.commands.logs:logs",
+    "statusline": "claude_proxy.commands.statusline:statusline",
 }
 """Name: module and attribute."""
 

@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 from typing import Any, Self
 
 from claude_proxy import listening as sockets
@@ -23,6 +24,7 @@ from claude_proxy.config.older_names import without_effect
 from claude_proxy.config.settings import LogSettings, Settings
 from claude_proxy.handover import VARIABLE, Handed, Predecessor, StandIn, become_successor, own_command
 from claude_proxy.listening import CannotListen, Listening, listen
+from claude_proxy.logfile import LogFile, launchd_log
 from claude_proxy.logline import JsonFormatter, KeyValueFormatter, Redactor, say
 from claude_proxy.logwriter import LogWriter
 from claude_proxy.notify import Notifier
@@ -81,7 +83,8 @@ def serve(settings: Settings, environment: Mapping[str, str], load: Load) -> int
     environment = {name: value for name, value in environment.items() if name not in _OURS}
     redactor = Redactor()
     # Not through sys.stderr: what waits in its buffer when the reader has gone would spoil the exit code.
-    logs_to(LogWriter(partial(os.write, sys.stderr.fileno())), settings.log, redactor)
+    log_file = LogFile(launchd_log(Path(environment.get("HOME", "/"))), sys.stderr.fileno())
+    logs_to(LogWriter(log_file.write), settings.log, redactor)
     for name, reason in without_effect(environment, harmless=False).items():
         say(_log, logging.WARNING, "not_used", variable=name, cause=reason)
     _set_limits()

@@ -1,10 +1,13 @@
 """A command at a terminal of its own: what a person would see there, and what they type."""
 
 import contextlib
+import fcntl
 import os
 import select
+import struct
 import subprocess
 import sys
+import termios
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -61,6 +64,7 @@ def at_terminal(home: Path, env: Mapping[str, str], *arguments: str) -> contextl
 def program_at_terminal(home: Path, env: Mapping[str, str], *command: str) -> Iterator[Terminal]:
     """Runs a program at a terminal; it is killed where it has not ended by then."""
     master, slave = os.openpty()
+    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("4H", 40, 120, 0, 0))
     process = subprocess.Popen(
         [sys.executable, "-c", _TAKE_TERMINAL, *command],
         stdin=slave,

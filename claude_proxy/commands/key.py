@@ -71,7 +71,7 @@ def set_key(path: Path | None, name: str, more: tuple[str, ...]) -> None:
     if more:
         raise click.UsageError(NEVER_AN_ARGUMENT)
     store_secret(name, read_secret(f"The key for {name}"))
-    named = _named_keys(path)
+    named = named_keys(path)
     if named and name not in named:
         click.echo(
             f"Nothing uses it yet: no credential of the configuration has the source keyring:{name}. "
@@ -111,7 +111,7 @@ def delete_key(name: str) -> None:
         sys.exit(NO_CREDENTIAL)
 
 
-def _named_keys(path: Path | None) -> set[str]:
+def named_keys(path: Path | None) -> set[str]:
     """The keys that the configuration's credentials name, as far as it can be read: its faults are `check`'s affair."""
     credentials = lay(path, os.environ).tree.value.get("credentials")
     named = set()

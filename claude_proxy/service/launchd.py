@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 from xml.parsers.expat import ExpatError
 
+from claude_proxy.logfile import launchd_log
 from claude_proxy.service.answering import wait_until, who_answers
 from claude_proxy.service.control import ENDING_SECONDS, STILL_ENDING, ManagerFailed, State, run
 from claude_proxy.service.plan import NAME, Plan, launch_agent
@@ -15,12 +16,12 @@ class Launchd:
     def __init__(self, plan: Plan, home: Path) -> None:
         self._plan = plan
         self._file = home / "Library" / "LaunchAgents" / f"{NAME}.plist"
-        self._logs = home / "Library" / "Logs" / NAME
+        self._log = launchd_log(home)
         self._domain = f"gui/{os.getuid()}"
         self._target = f"{self._domain}/{NAME}"
 
     def files(self) -> dict[Path, str]:
-        return {self._file: launch_agent(self._plan, self._logs)}
+        return {self._file: launch_agent(self._plan, self._log.parent)}
 
     def program(self) -> str | None:
         try:
@@ -30,7 +31,7 @@ class Launchd:
 
     def reread(self) -> None:
         """launchd reads the file when it loads the agent; its log must have a directory."""
-        self._logs.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
 
     def start(self) -> None:
         run("launchctl", "enable", self._target)
@@ -75,4 +76,4 @@ class Launchd:
         return ["It runs while you are logged in at the screen."]
 
     def log(self) -> str:
-        return f"tail -f {self._logs / f'{NAME}.log'}"
+        return f"tail -F {self._log}"

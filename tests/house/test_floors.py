@@ -8,7 +8,7 @@ from tests.house.source import Module, modules
 
 # A module may import from its own room and from the rooms below its floor, as the plan in the README draws it.
 FLOORS = [
-    {"failures", "logline", "logwriter", "port_holder", "wire"},
+    {"failures", "logfile", "logline", "logwriter", "port_holder", "wire"},
     {"credentials", "dialects", "exchange"},
     {"ledger", "upstreams"},
     {"forwarding", "observers"},
@@ -17,7 +17,7 @@ FLOORS = [
     {"assembly", "handover", "listening", "notify"},
     {"shift", "health_report"},
     {"completion", "daemon", "explain"},
-    {"demo", "service", "toggle"},
+    {"demo", "service", "statusline", "toggle"},
     {"commands"},
     {"cli"},
     {"__main__"},

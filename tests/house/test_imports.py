@@ -40,10 +40,12 @@ WITHIN_FUNCTIONS = {
         "claude_proxy.commands.own_look",
         "claude_proxy.commands.probe",
     },
+    "commands.uninstall": {"claude_proxy.credentials.key_store"},
     "demo.command": {"claude_proxy.demo.stage"},
     "service.commands": {"claude_proxy.config.load", "claude_proxy.config.tree"},
     "toggle.address": {"claude_proxy.toggle.listen"},
-    "__main__": {"claude_proxy.cli"},
+    "statusline.command": {"subprocess"},
+    "__main__": {"claude_proxy.cli", "claude_proxy.statusline.command"},
 }
 
 INSIDE = "claude_proxy."

@@ -51,6 +51,7 @@ WHILE_IT_SERVES = {
     f"{PROXY} explain --model claude-haiku-4-5-20251001": Outcome(r"minimax.*keyring:minimax"),
     f"{PROXY} status": Outcome(r"\ADaemon +up .*\nLogin +Claude Code's own, handed on as it comes"),
     f"{PROXY} key list": Outcome(r"^minimax\b"),
+    f"{PROXY} uninstall --dry-run": Outcome(r"\Awould end the daemon, process \d+"),
 }
 
 IN_THE_FOREGROUND = {DEMO, START, RELOAD}  # each has a test of its own below
@@ -58,7 +59,9 @@ IN_THE_FOREGROUND = {DEMO, START, RELOAD}  # each has a test of its own below
 _ACCOUNT = "needs an account; tests/paths runs the real Claude Code before a stand-in"
 _MACOS = "needs macOS; tests/paths/test_sync_credentials.py runs the script"
 _MANAGER = "needs systemd or launchd as the session's manager; tests/service does without"
+_LOG = "the daemon that is started here logs to the test; tests/commands/test_logs.py has services and files"
 NOT_RUN = {
+    f"{PROXY} uninstall": "asks at a terminal; tests/paths/test_uninstall.py takes everything back",
     f"{PROXY} status --probe": "asks Anthropic",
     f"{PROXY} login": _ACCOUNT,
     f"{PROXY} login --setup-token": _ACCOUNT,
@@ -66,6 +69,8 @@ NOT_RUN = {
     'sed "s|@PYTHON@|$PWD/.venv/bin/python|; s|@REPOSITORY@|$PWD|; s|@HOME@|$HOME|" '
     'launchd/claude-proxy-sync-credentials.plist.in > "$agent"': _MACOS,
     'launchctl bootstrap "gui/$UID" "$agent"': _MACOS,
+    f"{PROXY} logs --since 2h": _LOG,
+    f"{PROXY} logs --request ID": _LOG,
     "claude-proxy service install": _MANAGER,
     "claude-proxy service status": _MANAGER,
     "claude-proxy service restart": _MANAGER,
@@ -78,9 +83,11 @@ NOT_RUN = {
 
 
 def commands(text: str) -> list[str]:
-    """The lines of every block but those of YAML, without comments; lines that go on are one."""
+    """The lines of every block but those of YAML and JSON, without comments; lines that go on are one."""
     blocks = re.findall(r"^```(\w*)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
-    joined = "".join(re.sub(r"\s*\\\n\s*", " ", block) for language, block in blocks if language != "yaml")
+    joined = "".join(
+        re.sub(r"\s*\\\n\s*", " ", block) for language, block in blocks if language not in {"yaml", "json"}
+    )
     lines = [re.sub(r"(?:^|\s+)# .*$", "", line).strip() for line in joined.splitlines()]
     return [line for line in lines if line]
 

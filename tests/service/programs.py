@@ -39,8 +39,12 @@ class Programs:
 
     async def service(self, *arguments: str, env: Mapping[str, str] | None = None) -> tuple[int, str, str]:
         """Exit code, what was printed, what was complained of: by a process as a user starts it."""
+        return await self.claude_proxy("service", *arguments, env=env)
+
+    async def claude_proxy(self, *arguments: str, env: Mapping[str, str] | None = None) -> tuple[int, str, str]:
+        """The same of any command."""
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "claude_proxy", "service", *arguments),
+            *(sys.executable, "-m", "claude_proxy", *arguments),
             env=self.environment(env),
             cwd=self.home,
             stdin=asyncio.subprocess.DEVNULL,

@@ -51,7 +51,7 @@ def test_its_log_has_a_directory_of_its_users_own(tmp_path: Path, launchd: Launc
     launchd.reread()
     logs = tmp_path / "Library/Logs/claude-proxy"
     assert logs.stat().st_mode & 0o777 == 0o700
-    assert launchd.log() == f"tail -f {logs}/claude-proxy.log"
+    assert launchd.log() == f"tail -F {logs}/claude-proxy.log"
     assert launchd.remarks()
 
 
