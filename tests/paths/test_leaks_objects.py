@@ -68,13 +68,18 @@ class Sweeps:
 
 @asynccontextmanager
 async def with_every_secret(home: Path) -> AsyncIterator[tuple[InProcess, Mapping[str, StandIn]]]:
-    """The house in this process, with all secrets in use."""
-    home.mkdir()
-    Places(home).store()
-    async with all_hosts() as hosts:
-        config = {**configuration(hosts, home), "access": {"token": {"env": "AUTH_TOKEN"}}}
-        async with in_process(home, config, SECRET_VARIABLES) as daemon:
-            yield daemon, hosts
+    """The house in this process, with all secrets in use. What was there before it is no object that is looked at."""
+    gc.collect()
+    gc.freeze()
+    try:
+        home.mkdir()
+        Places(home).store()
+        async with all_hosts() as hosts:
+            config = {**configuration(hosts, home), "access": {"token": {"env": "AUTH_TOKEN"}}}
+            async with in_process(home, config, SECRET_VARIABLES) as daemon:
+                yield daemon, hosts
+    finally:
+        gc.unfreeze()
 
 
 async def ask_one(daemon: InProcess, model: str, *, stream: bool = False) -> Reply:
