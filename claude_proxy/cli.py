@@ -18,12 +18,13 @@ from claude_proxy.commands.options import CONFIG, config_option, told_if_faulty
 from claude_proxy.commands.status import status
 from claude_proxy.config.layers import default_path, default_text
 from claude_proxy.demo.command import demo
+from claude_proxy.doctor.command import doctor
 from claude_proxy.service.commands import service
 from claude_proxy.toggle.commands import disable, enable
 
 
 @click.group(
-    commands=[demo, service, enable, disable, status, key, login, logout],
+    commands=[demo, service, enable, disable, status, doctor, key, login, logout],
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 @click.version_option(__version__, prog_name="claude-proxy")
@@ -37,6 +38,7 @@ def main() -> None:
       claude-proxy service install
       claude-proxy enable
       claude-proxy status
+      claude-proxy doctor
       claude-proxy key set minimax
       claude-proxy explain --model claude-haiku-4-5-20251001
     """

@@ -30,6 +30,11 @@ WITHIN_FUNCTIONS = {
         "claude_proxy.commands.probe",
     },
     "demo.command": {"claude_proxy.demo.stage"},
+    "doctor.command": {
+        "claude_proxy.doctor.checkup",
+        "claude_proxy.doctor.report_text",
+        "claude_proxy.doctor.whole_case",
+    },
     "service.commands": {"claude_proxy.config.load", "claude_proxy.config.tree"},
     "toggle.address": {"claude_proxy.toggle.listen"},
     "cli": {"claude_proxy.config.load", "claude_proxy.daemon", "claude_proxy.explain"},

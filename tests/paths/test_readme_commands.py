@@ -57,6 +57,7 @@ _MACOS = "needs macOS; tests/paths/test_sync_credentials.py runs the script"
 _MANAGER = "needs systemd or launchd as the session's manager; tests/service does without"
 NOT_RUN = {
     f"{PROXY} status --probe": "asks Anthropic",
+    f"{PROXY} doctor": "knocks at Anthropic's door; tests/doctor has a stand-in",
     f"{PROXY} login": _ACCOUNT,
     f"{PROXY} login --setup-token": _ACCOUNT,
     "agent=~/Library/LaunchAgents/claude-proxy-sync-credentials.plist": _MACOS,

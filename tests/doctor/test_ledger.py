@@ -1,0 +1,35 @@
+"""The directory of records: no directory, not to be written, and a disk that is full."""
+
+import subprocess
+
+import pytest
+
+from tests.doctor.patient import Patient, assert_well, broken, first, mended
+
+pytestmark = pytest.mark.asyncio(loop_scope="package")
+
+
+async def test_a_directory_that_is_none(routed: Patient) -> None:
+    place = routed.write(routed.home / ".local/share/claude-proxy", "not a directory")
+    found = await broken(routed, "ledger.directory")
+    assert found["command"] == f"mv {place} {place}.old"
+    await mended(routed, found)
+
+
+async def test_a_disk_that_is_full(routed: Patient) -> None:
+    place = routed.home / ".local/share/claude-proxy"
+    place.mkdir(parents=True)
+    # In a namespace of its own the user may mount a disk, and fill it; what is told to be done is done there as well.
+    on_a_full_disk = (
+        f"unshare --user --map-root-user --mount sh -c 'mount -t tmpfs -o size=80m none {place} && "
+        f'{{ head -c 80m /dev/zero > {place}/large 2>/dev/null; {{}} "$@"; }}\' sh'
+    )
+    subprocess.run(["unshare", "--user", "--map-root-user", "--mount", "true"], check=True)
+    report = await routed.ask_as_process(on_a_full_disk.replace("{}", ""))
+    found = first(report)
+    assert (found["check"], found["mark"]) == ("ledger.directory", "fail")
+    assert found["says"] == f"nothing can be written in {place}: No space left on device"
+    assert found["command"] == f"df -h {place}"
+    report = await routed.ask_as_process(on_a_full_disk.replace("{}", f"head -c 60m /dev/zero > {place}/large;"))
+    assert first(report)["says"] == f"only 20 MiB are left for {place}"
+    assert_well(await routed.ask_as_process(on_a_full_disk.replace("{}", f"rm {place}/large;")))
