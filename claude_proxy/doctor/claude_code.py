@@ -1,5 +1,6 @@
 """Checks of what Claude Code is told: its settings, who wins, what replaces its login, and our receipt."""
 
+import shlex
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -45,7 +46,7 @@ def receipt(case: Case) -> Iterator[Finding]:
         return
     if found is not None and read_receipt(found.data) is None:
         says = f"{case.places.receipt} cannot be understood, so `disable` knows only our own address to take back"
-        yield warn(says, f"rm {case.places.receipt} && {enable}")
+        yield warn(says, f"rm {shlex.quote(str(case.places.receipt))} && {enable}")
     elif now.elsewhere and (found is not None or case.places.flag.exists()):
         yield skip("routing was switched on, and then changed by another hand")  # which gateway it is, is said next
     elif case.places.flag.exists() and not now.on:
@@ -104,7 +105,11 @@ def routed(case: Case) -> Iterator[Finding]:
 def _others(case: Case) -> Iterator[tuple[Path, SettingsText]]:
     """Settings that win over the user's own, where they can be read."""
     managed = [_MANAGED[sys.platform]] if sys.platform in _MANAGED else []
-    for path in (*managed, *(Path.cwd() / name for name in _OF_PROJECT)):
+    try:
+        here = [Path.cwd() / name for name in _OF_PROJECT]
+    except FileNotFoundError:
+        here = []  # the directory of this shell is gone
+    for path in (*managed, *here):
         if path != case.places.settings and (data := glance(path)):
             try:
                 yield path, SettingsText(data, str(path))

@@ -8,6 +8,7 @@ from claude_proxy.doctor.case import Case
 from claude_proxy.doctor.finding import Finding, fail, ok, skip, warn
 from claude_proxy.port_holder import listeners
 from claude_proxy.service.control import ManagerFailed
+from claude_proxy.service.plan import NAME
 from claude_proxy.toggle import address
 from claude_proxy.toggle.hazards import lacks_token, token_wanted
 from claude_proxy.toggle.health import Health, Silence, ask, wants_token
@@ -30,6 +31,9 @@ def answers(case: Case) -> Iterator[Finding]:
         says = f"Claude Code is sent to {where}, where nothing answers{hangs}; the daemon is on {case.listens.url}"
         yield fail(says, case.own("enable"))
         return
+    if case.listens.complaint and not case.routing.on:
+        yield skip(f"where it listens is not known: {case.listens.complaint}")
+        return
     on = "routing is on, but " if case.routing.on else ""
     direct = f"or go direct meanwhile: {case.own('disable')}" if case.routing.on else ""
     yield fail(f"{on}nothing answers on {where} ({health.reason}){hangs}", case.start(), direct)
@@ -43,7 +47,9 @@ def _taken(case: Case, health: Silence, where: str, hangs: str) -> Finding:
     then = f"then start the daemon: {case.start()}; or set another listen.port"
     if not found:
         return fail(says, f"sudo lsof -nP -iTCP:{port} -sTCP:LISTEN", f"stop what this shows, {then}")
-    return fail(says, " ".join(["kill", *(str(pid) for pid, _ in found)]), then)
+    # One of ours that is stuck hears no other signal.
+    kill = "kill -KILL" if health.hangs and all(name == NAME for _, name in found) else "kill"
+    return fail(says, " ".join([kill, *(str(pid) for pid, _ in found)]), then)
 
 
 def version(case: Case) -> Iterator[Finding]:

@@ -1,5 +1,7 @@
 """Checks of the directory in which records and keys are kept: room on its disk, and that it can be written."""
 
+import errno
+import os
 import shlex
 import shutil
 import tempfile
@@ -12,6 +14,8 @@ from claude_proxy.doctor.finding import Finding, fail, ok, warn
 
 _ROOM = 64 << 20  # bytes
 _TRIED = 64 << 10  # bytes
+_MAKE_ROOM = "make room there: delete or move what is large"
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
 def directory(case: Case) -> Iterator[Finding]:
@@ -23,24 +27,24 @@ def directory(case: Case) -> Iterator[Finding]:
         with tempfile.TemporaryFile(dir=place) as tried:
             tried.write(bytes(_TRIED))
         free = shutil.disk_usage(place).free
-    except NotADirectoryError:
-        yield fail(f"{place} is no directory", f"mv {shlex.quote(str(place))} {shlex.quote(f'{place}.old')}")
-        return
-    except PermissionError:
-        yield fail(
-            f"nothing can be written in {place}", f"sudo chown $USER {shlex.quote(str(place))} && {_open(place)}"
-        )
-        return
     except OSError as error:
-        advice = "make room there: delete or move what is large"
-        yield fail(f"nothing can be written in {place}: {error.strerror}", f"df -h {shlex.quote(str(place))}", advice)
+        yield _not_written(place, error)
         return
     if free < _ROOM:
         says = f"only {free >> 20} MiB are left for {wanted}"
-        yield warn(says, f"df -h {shlex.quote(str(place))}", "make room there: delete or move what is large")
+        yield warn(says, f"df -h {shlex.quote(str(place))}", _MAKE_ROOM)
     else:
         yield ok(f"{wanted} can be written, with {free >> 20} MiB left")
 
 
-def _open(place: Path) -> str:
-    return f"chmod u+rwx {shlex.quote(str(place))}"
+def _not_written(place: Path, error: OSError) -> Finding:
+    says = f"nothing can be written in {place}: {(error.strerror or type(error).__name__).lower()}"
+    quoted = shlex.quote(str(place))
+    if not place.is_dir():
+        return fail(says, f"mv {quoted} {shlex.quote(f'{place}.old')}")
+    if error.errno in _FULL:
+        return fail(says, f"df -h {quoted}", _MAKE_ROOM)
+    if error.errno == errno.EACCES:
+        is_ours = place.stat().st_uid == os.geteuid()
+        return fail(says, f"chmod u+rwx {quoted}" if is_ours else f'sudo chown "$(id -un)" {quoted}')
+    return fail(says, advice="see how that disk is mounted, or name another place in XDG_DATA_HOME")

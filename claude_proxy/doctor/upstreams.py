@@ -73,7 +73,9 @@ def left_alone(case: WholeCase) -> Iterator[Finding]:
             left = part.get("retry_in_seconds")
             whose = {"api": "", "model": f" for {part.get('model')}"}.get(str(part.get("of")), " for its credential")
             says = f"the daemon leaves it alone{whose}: {part.get('reason') or 'no reason told'}"
-            if left:
+            if part.get("state") == "half_open":
+                yield warn(says, advice="the next request tries it", of=name)
+            elif left:
                 yield warn(says, advice=f"it is tried again in {span(float(left))}", of=name)
             else:
                 yield warn(says, f"kill -HUP {case.pid}", "once its credential has been replaced", of=name)

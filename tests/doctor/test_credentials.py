@@ -48,13 +48,20 @@ async def test_a_login_that_is_missing_and_then_expired(home: Path) -> None:
     claude.renews(home / ".claude/.credentials.json", after=f"chmod 600 {home}/.claude/.credentials.json")
     (home / ".claude").mkdir()
     stored = {"sources": ["file"], "refresh_command": [PROGRAM]}
-    async with StandIn(Clock().tells()) as upstream, attended(home, upstream, {"claude": stored}) as (_, patient):
+    async with StandIn(Clock().tells()) as upstream, attended(home, upstream, {"claude": stored}) as (daemon, patient):
         patient.env["PATH"] = claude.path
         found = await broken(patient, "credentials.usable", of="claude")
         assert found["says"] == "there is none in file"
         assert found["command"].endswith("claude-proxy login")
-        await mended(patient, found)
+        assert (await ask(f"{daemon.url}/v1/messages", claude_body(), claude_headers())).status == 403
+        await patient.mend(found["command"])
         assert len(claude.runs) == 1
+        found = await broken(patient, "credentials.usable", "warn", of="claude")
+        assert found["says"] == "there is one in file by now, and the daemon has none yet"
+        assert found["command"] == f"kill -HUP {daemon.process.pid}"
+        await patient.mend(found["command"])
+        await daemon.logged("event=reloaded")
+        assert_well(await patient.ask())
 
         write_login_file(home / ".claude", expired_login())
         found = await broken(patient, "credentials.usable", of="claude")  # clean_environment says `refresh: never`

@@ -14,6 +14,7 @@ import pytest
 from claude_proxy import __version__
 from tests.doctor.old_daemon import Installed, daemon_of
 from tests.doctor.patient import CREDENTIALS, ROUTES, Clock, Patient, assert_well, finding, first, upstreams
+from tests.paths.held_streams import HeldStreams, in_the_middle
 from tests.running import Daemon, eventually, running
 from tests.service.programs import Programs, systemd_says
 from tests.stand_in import StandIn
@@ -85,6 +86,29 @@ async def test_routing_is_on_and_nobody_listens_or_another_program_does(home: Pa
         assert found["command"].endswith("claude-proxy serve")
         assert found["advice"].endswith("claude-proxy disable")
         async with started(patient, found["command"]):
+            assert_well(await patient.ask())
+
+
+async def test_a_daemon_that_hangs_and_one_that_ends(home: Path, free_port: int) -> None:
+    held = HeldStreams()
+    async with StandIn(Clock().tells(held.answer)) as upstream:
+        patient = Patient(home, {"listen": {"port": free_port}, "upstreams": upstreams(upstream.url)})
+        config = {**patient.config, "credentials": CREDENTIALS, "routes": ROUTES}
+        async with running(home / "daemon", config) as daemon:
+            await patient.run("enable")
+            async with in_the_middle(daemon.url, held, 1):
+                daemon.signal(signal.SIGTERM)
+                await daemon.logged("event=draining")
+                found = first(await patient.ask())
+                assert (found["check"], found["mark"]) == ("daemon.ending", "warn")
+                assert found["advice"] == "once it has ended"
+                daemon.signal(signal.SIGSTOP)
+                found = first(await patient.ask())
+                assert (found["check"], found["mark"]) == ("daemon.answers", "fail")
+                assert f"is held by claude-proxy (pid {daemon.process.pid})" in found["says"]
+                assert found["command"] == f"kill -KILL {daemon.process.pid}"
+                await patient.mend(found["command"])
+        async with started(patient, first(await patient.ask())["command"]):
             assert_well(await patient.ask())
 
 
