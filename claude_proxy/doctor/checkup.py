@@ -15,7 +15,7 @@ from claude_proxy.doctor import (
     supervision,
     upstreams,
 )
-from claude_proxy.doctor.finding import Finding, Mark, gravest
+from claude_proxy.doctor.finding import Finding, Mark, fail, gravest
 from claude_proxy.doctor.whole_case import WholeCase
 
 FORMAT = 1
@@ -127,6 +127,15 @@ def examine(case: WholeCase) -> Report:
         Found(section, name, finding)
         for section, checks in SECTIONS.items()
         for name, check in checks.items()
-        for finding in check(case)
+        for finding in _made(check, case)
     ]
     return Report(tuple(found), case.probing)
+
+
+def _made(check: Check, case: WholeCase) -> Iterator[Finding]:
+    try:
+        yield from check(case)
+    except Exception as error:
+        # A machine that ails is odd in ways that nobody has thought of; what lies behind is told all the same. The
+        # error's own words may quote a file.
+        yield fail(f"this check could not be made: {type(error).__name__}", advice="that is a fault of ours: report it")

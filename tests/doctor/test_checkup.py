@@ -36,6 +36,18 @@ async def test_what_comes_later_is_told_as_well_and_the_first_is_on_top(routed: 
     assert finding(report, "upstreams.reachable")["mark"] == "skip"
 
 
+async def test_what_nobody_has_thought_of_keeps_nothing_back_of_what_comes_later(routed: Patient) -> None:
+    unit = routed.home / ".config/systemd/user/claude-proxy.service"
+    unit.parent.mkdir(parents=True)
+    unit.write_bytes(b"ExecStart=\xff")
+    report = await routed.ask()
+    found = first(report)
+    assert (found["check"], found["mark"]) == ("service.program", "fail")
+    assert found["says"] == "this check could not be made: UnicodeDecodeError"
+    assert finding(report, "ledger.directory")["mark"] == "ok"
+    assert report["exit_code"] == 2
+
+
 # --- what programs and people read -----------------------------------------------------------------------
 
 DOCUMENT = (REPOSITORY / "docs/doctor.md").read_text()

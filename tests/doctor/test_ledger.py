@@ -1,7 +1,6 @@
 """The directory of records: no directory, not to be written, and a disk that is full."""
 
 import os
-import subprocess
 import sys
 
 import pytest
