@@ -18,6 +18,7 @@ COMMANDS = {
     "run": "claude_proxy.commands.run:run",
     "env": "claude_proxy.commands.env:env",
     "status": "claude_proxy.commands.status:status",
+    "doctor": "claude_proxy.doctor.command:doctor",
     "key": "claude_proxy.commands.key:key",
     "login": "claude_proxy.commands.login:login",
     "logout": "claude_proxy.commands.login:logout",
@@ -47,6 +48,7 @@ def main() -> None:
       claude-proxy service install
       claude-proxy enable
       claude-proxy status
+      claude-proxy doctor
       claude-proxy key set minimax
       claude-proxy run -- claude
       claude-proxy explain --model claude-haiku-4-5-20251001

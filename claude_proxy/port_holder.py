@@ -13,8 +13,12 @@ _LSOF_SECONDS = 3.0
 
 def holders(port: int) -> str:
     """The processes that listen on a port of this machine, as words: `claude-proxy (pid 12)`. Else ""."""
-    found = sorted(_by_proc(port) if sys.platform == "linux" else _by_lsof(port))
-    return " and ".join(f"{name} (pid {pid})" for pid, name in found)
+    return " and ".join(f"{name} (pid {pid})" for pid, name in listeners(port))
+
+
+def listeners(port: int) -> list[tuple[int, str]]:
+    """The same as pairs of pid and name, by pid."""
+    return sorted(_by_proc(port) if sys.platform == "linux" else _by_lsof(port))
 
 
 def _by_proc(port: int, proc: Path = Path("/proc")) -> set[tuple[int, str]]:

@@ -5,11 +5,18 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import keyring
 import pytest
 from keyring.backends.fail import Keyring as NoKeyring
 
 from tests.memory_keyring import MemoryKeyring
+
+# How fast the machine is says nothing of the code.
+hypothesis.settings.register_profile(
+    "any machine", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("any machine")
 
 NODE_BIN = Path(__file__).parent / "node" / "node_modules" / ".bin"
 

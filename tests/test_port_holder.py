@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from claude_proxy import port_holder
-from claude_proxy.port_holder import holders
+from claude_proxy.port_holder import holders, listeners
 from tests.running import running
 
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc, which only Linux has")
@@ -22,6 +22,7 @@ OWN_NAME = Path("/proc/self/comm").read_text().strip() if sys.platform == "linux
 def test_the_holder_is_named_with_its_process_id(host: str) -> None:
     with socket.create_server((host, 0)) as listening:
         assert holders(listening.getsockname()[1]) == f"{OWN_NAME} (pid {os.getpid()})"
+        assert listeners(listening.getsockname()[1]) == [(os.getpid(), OWN_NAME)]
 
 
 @LINUX

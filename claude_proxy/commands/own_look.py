@@ -29,16 +29,29 @@ def look_at(name: str, sources: tuple[str, ...], environment: Mapping[str, str])
     return asyncio.run(_all([CredentialSettings(name, sources, 0.0, 5.0)], environment))[0]
 
 
+def look_closely(
+    settings: CredentialSettings, environment: Mapping[str, str]
+) -> tuple[CredentialStanding, Credential | None]:
+    """How a credential stands, and the login that lies there and has expired."""
+    return asyncio.run(_look(settings, environment))
+
+
 async def _all(credentials: list[CredentialSettings], environment: Mapping[str, str]) -> list[CredentialStanding]:
-    return await asyncio.gather(*(_look(one, environment) for one in credentials))
+    found = await asyncio.gather(*(_look(one, environment) for one in credentials))
+    return [standing for standing, _ in found]
 
 
-async def _look(settings: CredentialSettings, environment: Mapping[str, str]) -> CredentialStanding:
+async def _look(
+    settings: CredentialSettings, environment: Mapping[str, str]
+) -> tuple[CredentialStanding, Credential | None]:
+    expired: Credential | None = None
     nothing = CredentialStanding(settings.name, "absent", None, None, None, "store")
     complaints: list[str] = []
     for name in settings.sources:
         if name == "client":
-            return replace(nothing, state="pass-through", source=name, detail="what the client brings is handed on")
+            return replace(
+                nothing, state="pass-through", source=name, detail="what the client brings is handed on"
+            ), None
         source = source_named(name, settings, environment)
         try:
             found = await source.read()
@@ -49,11 +62,12 @@ async def _look(settings: CredentialSettings, environment: Mapping[str, str]) ->
             continue
         if _expired(found):
             complaints.append(f"the login in {source.place} has expired or is about to; run `claude`, which renews it")
+            expired = expired or found
             continue
-        return replace(nothing, state="present", source=name, expires_at=found.expires_at)
+        return replace(nothing, state="present", source=name, expires_at=found.expires_at), None
     if complaints:
-        return replace(nothing, state="unusable", detail="; ".join(complaints))
-    return replace(nothing, detail=f"nothing in {', '.join(settings.sources)}")
+        return replace(nothing, state="unusable", detail="; ".join(complaints)), expired
+    return replace(nothing, detail=f"nothing in {', '.join(settings.sources)}"), None
 
 
 def _expired(credential: Credential) -> bool:

@@ -40,10 +40,11 @@ class Health:
 
 @dataclass(frozen=True, slots=True)
 class Silence:
-    """Why there is no answer, in words. `taken`: something listens there that is not the daemon."""
+    """Why there is no answer, in words. `taken`: something listens there that is not the daemon, or `hangs`."""
 
     reason: str
     taken: bool = False
+    hangs: bool = False
 
 
 def mapping(value: Any) -> dict[str, Any]:
@@ -61,7 +62,7 @@ def ask(url: str) -> Health | Silence:
         _, text = _get(url, "/health")
         body = json.loads(text)
     except TimeoutError:
-        return Silence(f"what listens there does not answer within {PATIENCE:g} s", taken=True)
+        return Silence(f"what listens there does not answer within {PATIENCE:g} s", taken=True, hangs=True)
     except OSError as error:
         return Silence((error.strerror or type(error).__name__).lower())
     except (http.client.HTTPException, ValueError, RecursionError):

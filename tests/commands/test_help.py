@@ -47,7 +47,7 @@ def test_the_codes_are_listed_in_order_and_every_one_that_a_command_names_is_the
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("statsu",), "Did you mean 'status'?"),
+        (("explian",), "Did you mean 'explain'?"),
         (("key", "delte"), "Did you mean 'delete'?"),
         (("status", "more"), "status has no commands of its own"),
     ],

@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
-from claude_proxy.commands.own_look import look_at, look_at_all
+from claude_proxy.commands.own_look import look_at, look_at_all, look_closely
 from claude_proxy.commands.standing import CredentialStanding
+from claude_proxy.config.settings import CredentialSettings
 from tests.claude_request import stored_login
 from tests.commands.invoking import configured
 from tests.memory_keyring import MemoryKeyring
@@ -32,6 +33,14 @@ def test_what_the_client_brings_goes_before_what_stands_behind_it(home: Path, me
     found = look(home, "env:UNSET", "client", "keychain")
     assert (found.state, found.source) == ("pass-through", "client")
     assert memory_keyring.asked == []
+
+
+def test_a_login_that_has_expired_is_given_as_well(home: Path, no_keyring: None) -> None:
+    write_login_file(home / ".claude", stored_login(TOKEN, expiresAt=AGO))
+    settings = CredentialSettings("claude", ("env:X", "keychain", "file"), 0.0, 5.0)
+    standing, expired = look_closely(settings, {"HOME": str(home), "USER": "tester"})
+    assert (standing.state, expired and expired.source) == ("unusable", "file")
+    assert look_closely(settings, {"HOME": str(home), "USER": "tester", "X": "FAKE"})[1] is None
 
 
 def test_nothing_anywhere_is_absent(home: Path, no_keyring: None) -> None:

@@ -46,7 +46,7 @@ def test_they_are_where_the_rest_of_the_program_has_them(home: Path, platform: s
     if platform == "darwin":
         agent = Launchd(PLAN, home)
         assert [places["service"].path] == list(agent.files())
-        assert f"tail -f {places['logs'].path}" == agent.log()
+        assert f"tail -F {places['logs'].path}" == agent.log()
     else:
         units = Systemd(PLAN, environment_of(home))
         assert places["service"].path in units.files()

@@ -19,6 +19,7 @@ FLOORS = [
     {"completion", "daemon", "explain"},
     {"demo", "service", "statusline", "toggle"},
     {"commands"},
+    {"doctor"},
     {"cli"},
     {"__main__"},
 ]
@@ -26,7 +27,16 @@ FLOORS = [
 # exchange is the noun of floor 2: it names failures and the wire only, but credentials need not know it.
 LIBRARIES = {
     "aiohttp": {"upstreams.transport", "web", "daemon", "demo.stage", "demo.stand_in"},
-    "click": {"cli", "commands", "completion", "demo.command", "service", "toggle.commands", "toggle.tell"},
+    "click": {
+        "cli",
+        "commands",
+        "completion",
+        "demo.command",
+        "doctor.command",
+        "service",
+        "toggle.commands",
+        "toggle.tell",
+    },
     "keyring": {"credentials.keychain", "credentials.key_store"},
     "msgspec": {"wire", "dialects", "forwarding.commit", "ledger"},
     "multidict": {"upstreams.transport", "web"},

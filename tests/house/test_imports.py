@@ -42,6 +42,11 @@ WITHIN_FUNCTIONS = {
     },
     "commands.uninstall": {"claude_proxy.credentials.key_store"},
     "demo.command": {"claude_proxy.demo.stage"},
+    "doctor.command": {
+        "claude_proxy.doctor.checkup",
+        "claude_proxy.doctor.report_text",
+        "claude_proxy.doctor.whole_case",
+    },
     "service.commands": {"claude_proxy.config.load", "claude_proxy.config.tree"},
     "toggle.address": {"claude_proxy.toggle.listen"},
     "statusline.command": {"subprocess"},

@@ -63,6 +63,7 @@ _LOG = "the daemon that is started here logs to the test; tests/commands/test_lo
 NOT_RUN = {
     f"{PROXY} uninstall": "asks at a terminal; tests/paths/test_uninstall.py takes everything back",
     f"{PROXY} status --probe": "asks Anthropic",
+    f"{PROXY} doctor": "knocks at Anthropic's door; tests/doctor has a stand-in",
     f"{PROXY} login": _ACCOUNT,
     f"{PROXY} login --setup-token": _ACCOUNT,
     "agent=~/Library/LaunchAgents/claude-proxy-sync-credentials.plist": _MACOS,

@@ -2,7 +2,7 @@
 
 import pytest
 
-from claude_proxy.toggle.hazards import hazards, lacks_token, token_wanted
+from claude_proxy.toggle.hazards import find_hazards, hazards, lacks_token, token_wanted
 from claude_proxy.toggle.settings_text import SettingsText
 
 SECRET = "sk-ant-api03-FAKE-secret"
@@ -33,6 +33,16 @@ def test_another_provider(name: str) -> None:
     assert told("{}", {name: "1"}) == told(f'{{"env": {{"{name}": "true"}}}}')
     assert told("{}", {name: "1"})[0].startswith(f"{name} is set")
     assert told("{}", {name: "0"}) == []
+
+
+def test_each_tells_its_file_and_whether_the_proxy_is_asked_at_all() -> None:
+    settings = SettingsText(b'{"env": {"ANTHROPIC_API_KEY": "FAKE", "CLAUDE_CODE_USE_VERTEX": "1"}}', "s")
+    found = [(one.name, one.file, one.astray) for one in find_hazards(settings, "~/s", {"ANTHROPIC_API_KEY": "FAKE"})]
+    assert found == [
+        ("ANTHROPIC_API_KEY", "~/s", False),
+        ("ANTHROPIC_API_KEY", "", False),
+        ("CLAUDE_CODE_USE_VERTEX", "~/s", True),
+    ]
 
 
 def test_settings_that_cannot_be_read_keep_nothing_of_the_shell_back() -> None:

@@ -66,7 +66,9 @@ async def test_it_hangs_up() -> None:
 async def test_it_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(health, "PATIENCE", 0.05)
     async with StandIn(hangs()) as other:
-        assert await asked(other.url) == Silence("what listens there does not answer within 0.05 s", taken=True)
+        assert await asked(other.url) == Silence(
+            "what listens there does not answer within 0.05 s", taken=True, hangs=True
+        )
 
 
 async def test_whether_it_asks_for_its_access_token(tmp_path: Path) -> None:
