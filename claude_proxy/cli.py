@@ -29,6 +29,7 @@ COMMANDS = {
     "paths": "claude_proxy.commands.paths:paths",
     "completion": "claude_proxy.completion:completion",
     "help": "claude_proxy.commands.help:help_",
+    "ledger": "claude_proxy.commands.ledger:ledger",
     "uninstall": "claude_proxy.commands.uninstall:uninstall",
     "logs": "claude_proxy.commands.logs:logs",
     "statusline": "claude_proxy.commands.statusline:statusline",
@@ -51,6 +52,7 @@ def main() -> None:
       claude-proxy doctor
       claude-proxy key set minimax
       claude-proxy run -- claude
+      claude-proxy ledger stats
       claude-proxy explain --model claude-haiku-4-5-20251001
       claude-proxy help exit-codes
     """

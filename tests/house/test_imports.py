@@ -31,6 +31,7 @@ WITHIN_FUNCTIONS = {
         "claude_proxy.credentials.credential",
         "claude_proxy.credentials.key_store",
     },
+    "commands.ledger": {"claude_proxy.commands"},
     "commands.login": {"claude_proxy.commands.hand_over"},
     "commands.options": {"claude_proxy.config.tree"},
     "commands.paths": {"claude_proxy.config.layers"},
