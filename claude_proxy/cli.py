@@ -30,6 +30,7 @@ COMMANDS = {
     "completion": "claude_proxy.completion:completion",
     "help": "claude_proxy.commands.help:help_",
     "ledger": "claude_proxy.commands.ledger:ledger",
+    "prices": "claude_proxy.commands.prices:prices",
     "uninstall": "claude_proxy.commands.uninstall:uninstall",
     "logs": "claude_proxy.commands.logs:logs",
     "statusline": "claude_proxy.commands.statusline:statusline",

@@ -36,6 +36,12 @@ WITHIN_FUNCTIONS = {
     "commands.options": {"claude_proxy.config.tree"},
     "commands.paths": {"claude_proxy.config.layers"},
     "commands.serve": {"claude_proxy.config.load", "claude_proxy.daemon"},
+    "commands.prices": {
+        "claude_proxy.assembly",
+        "claude_proxy.commands.prices_text",
+        "claude_proxy.config.load",
+        "claude_proxy.ledger.prices",
+    },
     "commands.status": {
         "claude_proxy.commands.keychain_plan",
         "claude_proxy.commands.own_look",

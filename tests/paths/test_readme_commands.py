@@ -49,6 +49,7 @@ WHILE_IT_SERVES = {
         r"\Alisten\.host .*\nlisten\.port +\d+  variable CLAUDE_PROXY_LISTEN__PORT\n"
     ),
     f"{PROXY} explain --model claude-haiku-4-5-20251001": Outcome(r"minimax.*keyring:minimax"),
+    f"{PROXY} prices claude-opus-5-5": Outcome(r"claude-opus-5-5 +4\.00 (?s:.*)days old"),
     f"{PROXY} status": Outcome(r"\ADaemon +up .*\nLogin +Claude Code's own, handed on as it comes"),
     f"{PROXY} key list": Outcome(r"^minimax\b"),
     f"{PROXY} uninstall --dry-run": Outcome(r"\Awould end the daemon, process \d+"),
