@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from claude_proxy.assembly import source_named
 from claude_proxy.commands.options import told_if_faulty
 from claude_proxy.commands.standing import CredentialStanding
 from claude_proxy.config.load import load
 from claude_proxy.config.settings import CredentialSettings
 from claude_proxy.credentials.credential import Credential, CredentialUnavailable
 from claude_proxy.credentials.token_store import EXPIRY_SKEW
+from claude_proxy.supplies import source_named
 
 
 def look_at_all(path: Path | None, environment: Mapping[str, str]) -> list[tuple[CredentialStanding, tuple[str, ...]]]:

@@ -17,11 +17,11 @@ from urllib.parse import urlsplit
 import click
 
 from claude_proxy import __version__
-from claude_proxy.assembly import source_named
 from claude_proxy.commands.standing import API_KEY, SETUP_TOKEN, LoginStanding
 from claude_proxy.config.sections import takes_login
 from claude_proxy.config.settings import CredentialSettings
 from claude_proxy.credentials.credential import OAUTH_BETA, Credential, CredentialUnavailable
+from claude_proxy.supplies import source_named
 
 _PATIENCE = 10.0  # seconds for one answer
 _LARGEST = 1 << 20  # bytes of one

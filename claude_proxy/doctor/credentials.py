@@ -4,7 +4,6 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
-from claude_proxy.assembly import source_named
 from claude_proxy.commands.own_look import look_closely
 from claude_proxy.commands.standing import CredentialStanding
 from claude_proxy.config.settings import CredentialSettings
@@ -13,6 +12,7 @@ from claude_proxy.credentials.credential import Credential
 from claude_proxy.credentials.spelling import is_login_source
 from claude_proxy.doctor.finding import Finding, fail, ok, skip, warn
 from claude_proxy.doctor.whole_case import WholeCase
+from claude_proxy.supplies import source_named
 from claude_proxy.toggle.health import mapping
 
 _WELL = frozenset({"present", "pass-through"})

@@ -14,6 +14,7 @@ FLOORS = [
     {"forwarding", "observers"},
     {"web"},
     {"config"},
+    {"supplies"},
     {"assembly", "handover", "listening", "notify"},
     {"shift", "health_report"},
     {"completion", "daemon", "explain"},
