@@ -40,8 +40,11 @@ WITHIN_FUNCTIONS = {
         "claude_proxy.commands.own_look",
         "claude_proxy.commands.probe",
     },
+    "config.address": {"claude_proxy.config.layers", "claude_proxy.config.reader"},
     "demo.command": {"claude_proxy.demo.stage"},
     "service.commands": {"claude_proxy.config.load", "claude_proxy.config.tree"},
+    "toggle.haiku": {"subprocess"},
+    "toggle.sessions": {"subprocess"},
     "toggle.address": {"claude_proxy.toggle.listen"},
     "__main__": {"claude_proxy.cli"},
 }
