@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from claude_proxy.loopback_http import Answer, NotHttp, get
+from claude_proxy.loopback_http import NotHttp, get
 from claude_proxy.toggle.address import host_and_port
 
 PATIENCE = 1.0
@@ -58,7 +58,8 @@ def ask(url: str) -> Health | Silence:
     """Asks the daemon at this URL how it is."""
     begun = time.perf_counter()
     try:
-        body = json.loads(_get(url, "/health").body)
+        _, text = fetched(url, "/health")
+        body = json.loads(text)
     except TimeoutError:
         return Silence(f"what listens there does not answer within {PATIENCE:g} s", taken=True)
     except OSError as error:
@@ -74,11 +75,14 @@ def wants_token(url: str) -> bool:
     """Whether the daemon asks for its access token, which Claude Code must then be given."""
     try:
         # Answered from memory; unlike /health it is not for everybody.
-        return _get(url, "/v1/models").headers.get("x-claude-proxy-error") == "access_token"
+        error, _ = fetched(url, "/v1/models")
     except (OSError, NotHttp):
         return False
+    return error == "access_token"
 
 
-def _get(url: str, path: str) -> Answer:
+def fetched(url: str, path: str) -> tuple[str | None, bytes]:
+    """The kind of refusal, None where there is none, and the body. Raises OSError and NotHttp."""
     host, port = host_and_port(url)
-    return get(host, port, path, PATIENCE, _LARGEST)
+    answer = get(host, port, path, PATIENCE, _LARGEST)
+    return answer.headers.get("x-claude-proxy-error"), answer.body
