@@ -13,6 +13,11 @@ from claude_proxy.commands.options import config_option, told_if_faulty
 def check(path: Path | None) -> None:
     """Say what is wrong with the configuration, all at once, and where.
 
+    \b
+    Examples:
+      claude-proxy check
+      claude-proxy check --config new.yaml && mv new.yaml ~/.config/claude-proxy/config.yaml
+
     Exit codes: 0 nothing is wrong, 78 something is.
     """
     from claude_proxy.config.load import load

@@ -6,11 +6,11 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
-from urllib.parse import unquote
 
 import click
 
 from claude_proxy.credentials.key_file import keys_directory
+from claude_proxy.directories import our_data
 from claude_proxy.toggle.places import Places
 
 JOURNAL = "journalctl --user --unit claude-proxy"
@@ -40,7 +40,7 @@ def all_places(configuration: Path | None, environment: Mapping[str, str], platf
     return {
         "config": Place(configuration or ours.configuration, "your settings"),
         "keys": Place(keys_directory(environment), "keys, where there is no keychain, and their names"),
-        "ledger": Place(_ledger(configuration, ours.state, environment), "what was asked, answered and spent"),
+        "ledger": Place(_ledger(configuration, environment), "what was asked, answered and spent"),
         "state": Place(ours.state, "what `enable` must know to undo"),
         "receipt": Place(ours.receipt, "what stood there before `enable`"),
         "logs": logs,
@@ -49,7 +49,7 @@ def all_places(configuration: Path | None, environment: Mapping[str, str], platf
     }
 
 
-def _ledger(configuration: Path | None, state: Path, environment: Mapping[str, str]) -> Path:
+def _ledger(configuration: Path | None, environment: Mapping[str, str]) -> Path:
     """As `ledger.url` says, where that can be read; else the place for it."""
     # Imported here because it leads to YAML, which takes 15 ms, and `enable` and `run` need the rest alone.
     from claude_proxy.config.layers import lay
@@ -57,8 +57,8 @@ def _ledger(configuration: Path | None, state: Path, environment: Mapping[str, s
     ledger = lay(configuration, environment).tree.value.get("ledger")
     url = ledger.value.get("url") if ledger is not None and isinstance(ledger.value, dict) else None
     if url is not None and isinstance(url.value, str) and url.value.startswith("sqlite:///"):
-        return Path(unquote(url.value.removeprefix("sqlite://")))
-    return state / "ledger.db"
+        return Path("/" + url.value.removeprefix("sqlite:///").lstrip("/"))
+    return our_data(environment) / "ledger.db"
 
 
 @click.command()

@@ -5,11 +5,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from platformdirs.unix import Unix
-
 from claude_proxy.config.environment import PREFIX, overlay
 from claude_proxy.config.older_names import ledger_url
 from claude_proxy.config.tree import Complaint, ConfigurationError, Node, find_secrets, merge, put, read_yaml
+from claude_proxy.directories import our_config
 
 _DIGITS = re.compile(r"\d+")
 
@@ -19,7 +18,7 @@ _PACKAGE = Path(__file__).parents[1]
 
 def default_path() -> Path:
     """Where the user's file lies: ~/.config/claude-proxy/config.yaml, on macOS too; XDG_CONFIG_HOME is honoured."""
-    return Unix("claude-proxy").user_config_path / "config.yaml"
+    return our_config() / "config.yaml"
 
 
 def default_text() -> str:

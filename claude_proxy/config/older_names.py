@@ -6,7 +6,6 @@ Those that are plain settings stand in `environment.OLDER_NAMES`.
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from urllib.parse import quote
 
 from claude_proxy.config.tree import Complaint
 
@@ -66,4 +65,4 @@ def ledger_url(environment: Mapping[str, str], complaints: list[Complaint]) -> t
         )
         complaints.append(Complaint("variable DATABASE_URL", "ledger.url", remedy))
         return None
-    return ("DB_PATH", f"sqlite://{quote(str(Path(path).expanduser().absolute()))}") if path else None
+    return ("DB_PATH", f"sqlite://{Path(path).expanduser().absolute()}") if path else None

@@ -6,7 +6,6 @@ no `claude` itself: those are its workers.
 
 import os
 import re
-import subprocess
 import sys
 import time
 from dataclasses import dataclass
@@ -70,6 +69,9 @@ def _from_proc(proc: Path) -> list[_Process]:
 
 
 def _from_ps() -> list[_Process] | None:
+    # Imported here because it takes 10 ms, and only macOS needs it.
+    import subprocess
+
     command = ["/bin/ps", "-x", "-o", "pid=,ppid=,stat=,etime=,comm="]
     try:
         done = subprocess.run(  # noqa: S603 - a fixed program, no shell

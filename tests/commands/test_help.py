@@ -31,6 +31,20 @@ def test_a_command_is_explained_as_by_its_own_option(names: tuple[str, ...]) -> 
     assert run("help", *names).output == run(*names, "--help").output
 
 
+@pytest.mark.parametrize(("names", "command"), COMMANDS, ids=[" ".join(names) for names in NAMES])
+def test_every_command_has_examples_which_name_it_and_its_options(
+    names: tuple[str, ...], command: click.Command
+) -> None:
+    block = re.search(r"^ *Examples?\b.*:\n((?: +\S.*\n)+)", command.help or "", re.MULTILINE)
+    assert block, f"{names} has no example"
+    lines = [line for line in block[1].splitlines() if re.search(r"\b(?:claude-proxy|proxy-toggle)\b", line)]
+    assert any(" ".join(names) in line for line in lines)
+    known = {option for _, one in COMMANDS for parameter in one.params for option in parameter.opts}
+    ours = " ".join(re.findall(r"(?:claude-proxy|proxy-toggle)((?:(?! -- )[^|&>)])*)", "\n".join(lines)))
+    for option in re.findall(r"(?<= )--?[a-z][a-z-]*", ours):
+        assert option in known | {"--console"}, f"{names}: {option}"  # that one is `claude auth login`'s
+
+
 def test_the_codes_are_listed_in_order_and_every_one_that_a_command_names_is_there() -> None:
     listed = run("help", "exit-codes").stdout.splitlines()
     assert [line[:3].strip() for line in listed] == [str(code) for code in sorted(EXIT_CODES)]

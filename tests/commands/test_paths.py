@@ -81,11 +81,11 @@ def test_programs_are_told_the_same(home: Path, monkeypatch: pytest.MonkeyPatch)
 
 
 @pytest.mark.parametrize(
-    "text", ["ledger: { url: 'sqlite:///srv/my%20ledger.db' }\n", "ledger: { url: null }\n", "x: ["]
+    "text", ["ledger: { url: 'sqlite:////srv/my ledger.db' }\n", "ledger: { url: null }\n", "x: ["]
 )
 def test_records_lie_where_the_configuration_says_if_it_can_be_read(home: Path, text: str) -> None:
     path = run("paths", "ledger", "--config", written(home, text)).stdout.strip()
-    assert path == ("/srv/my ledger.db" if "srv" in text else f"{home}/.local/state/claude-proxy/ledger.db")
+    assert path == ("/srv/my ledger.db" if "srv" in text else f"{home}/.local/share/claude-proxy/ledger.db")
 
 
 def test_the_directories_of_xdg_are_honoured(home: Path) -> None:
@@ -93,6 +93,6 @@ def test_the_directories_of_xdg_are_honoured(home: Path) -> None:
     told = as_json(run("paths", "--json", env=names))
     found = {name: re.sub(r"/x/(\w+)/.*", r"\1", str(place["path"])) for name, place in told.items()}
     assert found["config"] == "XDG_CONFIG_HOME"
-    assert found["keys"] == "XDG_DATA_HOME"
-    assert found["state"] == found["receipt"] == found["ledger"] == "XDG_STATE_HOME"
+    assert found["keys"] == found["ledger"] == "XDG_DATA_HOME"
+    assert found["state"] == found["receipt"] == "XDG_STATE_HOME"
     assert found["settings"] == "CLAUDE_CONFIG_DIR"

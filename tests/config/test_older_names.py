@@ -116,7 +116,7 @@ def test_only_what_was_meant_for_us_is_worth_a_warning() -> None:
     [
         ({"DATABASE_URL": URL}, ("DATABASE_URL", URL)),
         ({"DATABASE_URL": URL, "DB_PATH": "/elsewhere", "DB_TYPE": "sqlite"}, ("DATABASE_URL", URL)),
-        ({"DB_PATH": "/srv/my ledger.db"}, ("DB_PATH", "sqlite:///srv/my%20ledger.db")),
+        ({"DB_PATH": "/srv/my ledger.db"}, ("DB_PATH", "sqlite:///srv/my ledger.db")),
         ({"DB_PATH": "/srv/ledger.db", "DB_TYPE": "SQLite"}, ("DB_PATH", URL)),
         ({"DB_PATH": "/srv/ledger.db", "DATABASE_URL": POSTGRES, "DB_TYPE": "sqlite"}, ("DB_PATH", URL)),
         ({"DB_TYPE": "sqlite"}, None),

@@ -8,7 +8,7 @@ from tests.house.source import Module, modules
 
 # A module may import from its own room and from the rooms below its floor, as the plan in the README draws it.
 FLOORS = [
-    {"failures", "logfile", "logline", "logwriter", "port_holder", "wire"},
+    {"directories", "failures", "logfile", "logline", "logwriter", "loopback_http", "port_holder", "wire"},
     {"credentials", "dialects", "exchange"},
     {"ledger", "upstreams"},
     {"forwarding", "observers"},
@@ -41,7 +41,6 @@ LIBRARIES = {
     "keyring": {"credentials.keychain", "credentials.key_store"},
     "msgspec": {"wire", "dialects", "forwarding.commit", "ledger"},
     "multidict": {"upstreams.transport", "web"},
-    "platformdirs": {"config.layers", "toggle.places"},
     "prometheus_client": {"observers.metrics"},
     "tenacity": {"forwarding.retry"},
     "yaml": {"config", "commands.config", "web.openapi"},

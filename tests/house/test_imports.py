@@ -48,6 +48,7 @@ WITHIN_FUNCTIONS = {
         "claude_proxy.commands.probe",
     },
     "commands.uninstall": {"claude_proxy.credentials.key_store"},
+    "config.address": {"claude_proxy.config.layers", "claude_proxy.config.reader"},
     "demo.command": {"claude_proxy.demo.stage"},
     "doctor.command": {
         "claude_proxy.doctor.checkup",
@@ -55,6 +56,8 @@ WITHIN_FUNCTIONS = {
         "claude_proxy.doctor.whole_case",
     },
     "service.commands": {"claude_proxy.config.load", "claude_proxy.config.tree"},
+    "toggle.haiku": {"subprocess"},
+    "toggle.sessions": {"subprocess"},
     "toggle.address": {"claude_proxy.toggle.listen"},
     "statusline.command": {"subprocess"},
     "__main__": {"claude_proxy.cli", "claude_proxy.statusline.command"},
