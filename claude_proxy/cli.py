@@ -24,6 +24,7 @@ COMMANDS = {
     "explain": "claude_proxy.commands.explain:explain",
     "uninstall": "claude_proxy.commands.uninstall:uninstall",
     "logs": "claude_proxy.commands.logs:logs",
+    "tail": "claude_proxy.commands.tail:tail",
     "statusline": "claude_proxy.commands.statusline:statusline",
 }
 """Name: module and attribute."""
