@@ -33,6 +33,7 @@ COMMANDS = {
     "prices": "claude_proxy.commands.prices:prices",
     "uninstall": "claude_proxy.commands.uninstall:uninstall",
     "logs": "claude_proxy.commands.logs:logs",
+    "tail": "claude_proxy.commands.tail:tail",
     "statusline": "claude_proxy.commands.statusline:statusline",
 }
 """Name: module and attribute."""

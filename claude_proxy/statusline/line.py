@@ -51,9 +51,10 @@ def _credential(health: Mapping[str, Any], upstream: Mapping[str, Any]) -> str:
 
 
 def spent(today: Mapping[str, Any]) -> str:
-    """Today's money. List value and bill are never added up: the first is what a plan covers, too."""
+    """Today's money, "" before there is any. List value and bill are never added up: the first is what a plan covers,
+    too."""
     listed, billed = _amount(today.get("list_value")), _amount(today.get("billed"))
-    if listed is None:
+    if listed is None or not (listed or billed or _amount(today.get("unpriced_tokens"))):
         return ""
     words = f"today ${listed:.2f} at list price"
     if billed:

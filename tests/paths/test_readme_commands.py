@@ -73,6 +73,7 @@ NOT_RUN = {
     'launchctl bootstrap "gui/$UID" "$agent"': _MACOS,
     f"{PROXY} logs --since 2h": _LOG,
     f"{PROXY} logs --request ID": _LOG,
+    f"{PROXY} tail": "goes on until Ctrl-C; tests/commands/test_tail.py ends it so",
     "claude-proxy service install": _MANAGER,
     "claude-proxy service status": _MANAGER,
     "claude-proxy service restart": _MANAGER,

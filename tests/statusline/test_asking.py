@@ -61,7 +61,7 @@ def test_without_the_variable_it_is_where_enable_has_noted_it(
     assert daemon_address(environment) is None
 
 
-async def test_the_daemon_says_how_it_is_and_nothing_of_today_while_it_keeps_no_account(tmp_path: Path) -> None:
+async def test_the_daemon_says_how_it_is(tmp_path: Path) -> None:
     async with in_process(tmp_path, {}) as daemon:
         told = await asyncio.to_thread(ask, "127.0.0.1", daemon.port, {}, 5.0)
     assert told.health["status"] == "healthy"

@@ -75,6 +75,7 @@ def test_where_no_target_is_able_the_first_is_told() -> None:
             "today $0.00 at list price, more unpriced",
         ),
         ({"list_value": 3, "unpriced_tokens": 0}, "today $3.00 at list price"),
+        ({"list_value": "0.00", "billed": "0.00", "unpriced_tokens": 0}, ""),
         ({}, ""),
         ({"list_value": None}, ""),
         ({"list_value": "NaN"}, ""),
