@@ -28,7 +28,7 @@ LIBRARIES = {
     "aiohttp": {"upstreams.transport", "web", "daemon", "demo.stage", "demo.stand_in"},
     "click": {"cli", "commands", "demo.command", "service", "toggle.commands", "toggle.tell"},
     "keyring": {"credentials.keychain", "credentials.key_store"},
-    "msgspec": {"wire", "dialects", "forwarding.commit"},
+    "msgspec": {"wire", "dialects", "forwarding.commit", "ledger"},
     "multidict": {"upstreams.transport", "web"},
     "platformdirs": {"config.layers", "toggle.places"},
     "prometheus_client": {"observers.metrics"},

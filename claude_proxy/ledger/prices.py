@@ -1,0 +1,210 @@
+"""What an answer costs: by model, day, kind of token, size of the prompt, speed, tier and place.
+
+Where the protocol or the price list leaves a choice:
+
+- The prompt's size is that of one call of a model; where `iterations` tell the calls apart, each has its own price,
+  that of its own model. Only what they do not tell is priced as one call. A compaction and an advisor are told
+  there alone; every other kind counts as part of the numbers beside them.
+- Cache writes whose time to live was not said are those of 5 minutes, which is the API's default. A kind of token
+  without a price of its own costs what input costs, a write for 1 hour what one for 5 minutes costs.
+- A speed, tier or model whose price nobody has told makes tokens unpriced; it is never the price of another. But
+  `priority` is capacity that was bought before: its tokens are valued at the ordinary price, as are those of a
+  region that is not known to be dearer.
+- What is not among the usage has no price here: storage, the hours of a container that runs code.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, date, datetime
+from fnmatch import fnmatchcase
+from typing import NamedTuple
+
+from claude_proxy.ledger.cost import Billing, Cost
+from claude_proxy.ledger.price_table import KINDS, ModelPrices, PriceTable, Rate, Rates
+from claude_proxy.wire.usage import Usage
+
+STALE_AFTER = 60
+"""Days after which a price list is called stale: in 2026 a provider changed some price about once a month."""
+
+CONFIGURED = "configuration"
+"""The source of a price that the user has set."""
+
+_APART = frozenset({"compaction", "advisor_message"})
+_ORDINARY = frozenset({None, "", "standard", "default"})
+
+
+@dataclass(frozen=True, slots=True)
+class PriceSettings:
+    """Prices that the user has set, by a glob for the model's name; they hold for every tier, speed and place."""
+
+    models: Mapping[str, Rates] = field(default_factory=dict)
+
+
+class Tokens(NamedTuple):
+    """Each token once, by the kind that has a price."""
+
+    input: int = 0
+    output: int = 0
+    cache_read: int = 0
+    cache_write_5m: int = 0
+    cache_write_1h: int = 0
+
+    @property
+    def prompt(self) -> int:
+        return sum(self) - self.output
+
+    @classmethod
+    def of(cls, usage: Usage) -> "Tokens":
+        short, long = usage.cache_creation_5m_input_tokens or 0, usage.cache_creation_1h_input_tokens or 0
+        written = usage.cache_creation_input_tokens or 0
+        return cls(
+            usage.input_tokens or 0,
+            usage.output_tokens or 0,
+            usage.cache_read_input_tokens or 0,
+            max(short, written - long),
+            long,
+        )
+
+
+class PriceList:
+    """The user's prices, and beneath them the snapshot's."""
+
+    def __init__(self, settings: PriceSettings | None = None, table: PriceTable | None = None) -> None:
+        self._own = {name.lower(): rates for name, rates in (settings or PriceSettings()).models.items()}
+        self._table = table or PriceTable()
+
+    @property
+    def source(self) -> str:
+        """Where the snapshot comes from, with the version; to be shown wherever prices are."""
+        return self._table.source
+
+    @property
+    def dated(self) -> str:
+        """The day of the newest price in the snapshot, ISO 8601; to be shown wherever prices are."""
+        return self._table.dated
+
+    def age(self, now: float) -> int:
+        """How old the snapshot is, in days. `now` is Unix time."""
+        return (datetime.fromtimestamp(now, UTC).date() - date.fromisoformat(self.dated)).days
+
+    def is_stale(self, now: float) -> bool:
+        """Whether it is so old that whoever shows its prices must say so."""
+        return self.age(now) > STALE_AFTER
+
+    def own(self, model: str) -> Rates | None:
+        """The user's own prices for a model."""
+        name = model.lower()
+        return next((rates for glob, rates in self._own.items() if fnmatchcase(name, glob)), None)
+
+    def listed(self, model: str) -> ModelPrices | None:
+        """The snapshot's prices of a model; None where it does not know the model."""
+        return self._table.find(model)
+
+    def cost(self, model: str, usage: Usage, at: float, billing: Billing) -> Cost:
+        """What an answer of this model cost at this time (Unix time, seconds)."""
+        if billing is Billing.NONE:
+            return Cost(0, 0, 0)
+        total = Cost()
+        searches = usage.web_search_requests or 0
+        for name, tokens, speed in _calls(model, usage):
+            if not any(tokens) and not searches:
+                continue
+            total += self._call(name, tokens, searches, _Manner(speed, usage.service_tier, usage.inference_geo), at)
+            searches = 0
+        value = total.list_value
+        if value is None and not total.unpriced_tokens:
+            return Cost() if _nothing_said(usage) else Cost(0, 0, 0)
+        # A plan does not contain fast answers: they are billed from the first token, however much of it is left
+        # (https://code.claude.com/docs/en/fast-mode).
+        if billing is Billing.PLAN and usage.speed != "fast":
+            return replace(total, billed=0, covered=value)
+        return replace(total, billed=value, covered=0)
+
+    def _call(self, model: str, tokens: Tokens, searches: int, manner: "_Manner", at: float) -> Cost:
+        rates, source, dated, factor = self.own(model), CONFIGURED, None, (1, 1)
+        if rates is None:
+            listed = self.listed(model)
+            rates = _in_this_manner(listed, manner, at) if listed is not None else None
+            if listed is None or rates is None:
+                return Cost(unpriced_tokens=sum(tokens))
+            source, dated = self.source, self.dated
+            if manner.geo == "us" and listed.us is not None:
+                factor = listed.us.as_integer_ratio()
+        value = unpriced = 0
+        for kind, number in zip(Tokens._fields, tokens, strict=True):
+            rate = _of_kind(rates, kind)
+            if rate is None:
+                unpriced += number
+            else:
+                value += number * _by_size(rate, tokens.prompt)
+        # Exact: a test holds every price of the snapshot to it.
+        value = value * factor[0] // factor[1]
+        if rates.web_search is not None:
+            value += searches * _by_size(rates.web_search, tokens.prompt)
+        return Cost(list_value=value, unpriced_tokens=unpriced, source=source, dated=dated)
+
+
+class _Manner(NamedTuple):
+    """How a call was answered, as far as that has a price."""
+
+    speed: str | None
+    tier: str | None
+    geo: str | None
+
+
+def _calls(model: str, usage: Usage) -> Iterator[tuple[str, Tokens, str | None]]:
+    """The calls of models that an answer consists of: (model, tokens, speed)."""
+    rest = Tokens.of(usage)
+    apart: list[tuple[str, Tokens, str | None]] = []
+    for each in usage.iterations or ():
+        tokens = Tokens.of(each.usage)
+        # The speed is that of the model that answers; its advisor is another one.
+        apart.append((each.model or model, tokens, None if each.kind == "advisor_message" else usage.speed))
+        if each.kind not in _APART:
+            rest = Tokens(*(max(0, whole - part) for whole, part in zip(rest, tokens, strict=True)))
+    yield model, rest, usage.speed
+    yield from apart
+
+
+def _in_this_manner(listed: ModelPrices, manner: _Manner, at: float) -> Rates | None:
+    rates = listed.at(at)
+    for word in (manner.tier, manner.speed):
+        if word in _ORDINARY:
+            continue
+        variant = listed.variants.get(word or "")
+        if variant is not None:
+            dearer = {kind: rate for kind in KINDS if (rate := getattr(variant, kind)) is not None}
+            rates = replace(rates, **dearer)
+        elif word != "priority":
+            return None
+    return rates
+
+
+def _of_kind(rates: Rates, kind: str) -> Rate | None:
+    match kind:
+        case "cache_write_1h":
+            return rates.cache_write_1h or rates.cache_write_5m or rates.input
+        case "cache_write_5m":
+            return rates.cache_write_5m or rates.input
+        case "cache_read":
+            return rates.cache_read or rates.input
+        case "output":
+            return rates.output
+        case _:
+            return rates.input
+
+
+def _by_size(rate: Rate, prompt: int) -> int:
+    return next(price for beyond, price in reversed(rate) if prompt > beyond or beyond == 0)
+
+
+def _nothing_said(usage: Usage) -> bool:
+    return usage.iterations is None and all(
+        count is None
+        for count in (
+            usage.input_tokens,
+            usage.output_tokens,
+            usage.cache_read_input_tokens,
+            usage.cache_creation_input_tokens,
+        )
+    )
