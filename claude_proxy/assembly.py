@@ -37,10 +37,19 @@ from claude_proxy.dialects.minimax import MINIMAX_TRAITS, MiniMaxDialect
 from claude_proxy.exchange import Observer
 from claude_proxy.forwarding.attempt import Attempts
 from claude_proxy.forwarding.forwarder import Forwarder
+from claude_proxy.ledger.prices import PriceList
+from claude_proxy.ledger.pricing import Pricing
 from claude_proxy.observers.chain import ObserverChain
 from claude_proxy.observers.live import LiveEvents
 from claude_proxy.observers.log import ExchangeLog
-from claude_proxy.observers.metrics import CONTENT_TYPE, Metrics, QuotaCollector, StateCollector, UpstreamState
+from claude_proxy.observers.metrics import (
+    CONTENT_TYPE,
+    Metrics,
+    PriceListCollector,
+    QuotaCollector,
+    StateCollector,
+    UpstreamState,
+)
 from claude_proxy.observers.quota import QuotaWatch
 from claude_proxy.upstreams.breakers import Breakers
 from claude_proxy.upstreams.route import Route, RouteTable, Target
@@ -73,6 +82,7 @@ class House:
     models: dict[str, str]
     quotas: QuotaWatch
     refresher: Refresher
+    pricing: Pricing
 
     def reload(self, settings: Settings) -> None:
         """Puts another configuration in force for new requests; breakers and places are kept by name.
@@ -91,6 +101,7 @@ class House:
             upstream.breaker.forgive()
         addresses = {name: upstream.base_url for name, upstream in was.upstreams.items()}
         self.quotas.keep(name for name, its in settings.upstreams.items() if its.base_url == addresses.get(name))
+        self.pricing.prices = self.pricing.prices.under(settings.prices)
         self.models.clear()
         self.models.update(listed_models(settings))
         self.forwarder.routes = build_routes(settings, self.environment, self.learn, kept, self.refresher)
@@ -120,11 +131,13 @@ async def assemble(
         transport = Transport(session)
         routes = build_routes(settings, environment, learn, refresher=refresher)
         models = listed_models(settings)
-        metrics = Metrics(models.__contains__)
+        pricing = Pricing(PriceList(settings.prices))
+        metrics = Metrics(models.__contains__, pricing)
         quotas = QuotaWatch()
         live = LiveEvents()
         metrics.registry.register(QuotaCollector(lambda: quotas.readings))
-        observer = ObserverChain([ExchangeLog(), metrics, quotas, live, *observers])
+        metrics.registry.register(PriceListCollector(lambda: pricing.prices))
+        observer = ObserverChain([ExchangeLog(pricing), metrics, quotas, live, *observers])
         header = settings.access.carried_in
         forwarder = Forwarder(routes, Attempts(transport, settings.retry, observer, header), observer)
         metrics.registry.register(
@@ -141,7 +154,18 @@ async def assemble(
         )
         async with upkeep(partial(_supplies, forwarder), check_every):
             yield House(
-                app, drain, forwarder, transport, observer, settings, environment, learn, models, quotas, refresher
+                app,
+                drain,
+                forwarder,
+                transport,
+                observer,
+                settings,
+                environment,
+                learn,
+                models,
+                quotas,
+                refresher,
+                pricing,
             )
 
 

@@ -32,7 +32,8 @@ class Attempt:
     """One try at one upstream. Times are of the monotonic clock, in seconds.
 
     `usage` is what an answer that is put together here has told of itself so far. None before it has begun, and
-    for all other answers, of which the reply knows.
+    for all other answers, of which the reply knows. `on_plan` says whether the credential that was sent is that of a
+    subscription; None where none was sent.
     """
 
     upstream: str
@@ -44,6 +45,7 @@ class Attempt:
     failure: Failure | None = None
     quota: Quota | None = None
     usage: Usage | None = None
+    on_plan: bool | None = None
 
 
 class Transcript:

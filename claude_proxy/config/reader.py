@@ -3,6 +3,7 @@
 import difflib
 import re
 from collections.abc import Iterable, Mapping
+from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from claude_proxy.config.tree import Complaint, Node, looks_secret, quoted
@@ -112,6 +113,21 @@ class Reader:
             self._expected(key, f"a whole number from {low} to {high}")
             return default or low
         return value
+
+    def decimal(self, key: str, most: int, places: int) -> str | None:
+        """A number that is not negative, in plain digits and exact; None where it is absent."""
+        value = self.get(key)
+        if value is None:
+            return None
+        try:
+            number = None if isinstance(value, (bool, dict, list)) else Decimal(str(value))
+        except InvalidOperation:
+            number = None
+        finite = number is not None and number.is_finite()
+        if number is None or not finite or not 0 <= number <= most or number != round(number, places):
+            self._expected(key, f"a number from 0 to {most} with at most {places} decimal places")
+            return None
+        return f"{number:f}"
 
     def duration(self, key: str, default: float = 0.0) -> float:
         """Seconds."""

@@ -7,6 +7,7 @@ from pathlib import Path
 from claude_proxy.credentials.credential import Scheme
 from claude_proxy.credentials.refresh import RefreshSettings
 from claude_proxy.forwarding.retry import RetrySettings
+from claude_proxy.ledger.prices import PriceSettings
 from claude_proxy.upstreams.breaker import BreakerSettings
 from claude_proxy.upstreams.route import Match
 from claude_proxy.upstreams.slots import SlotSettings
@@ -86,3 +87,4 @@ class Settings:
     retry: RetrySettings
     breaker: BreakerSettings
     models: Mapping[str, str]
+    prices: PriceSettings = field(default_factory=PriceSettings)

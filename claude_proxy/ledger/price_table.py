@@ -40,11 +40,11 @@ _WINDOW = re.compile(r"\[[^]]*\]$")  # Claude Code's: claude-opus-4-8[1m]
 class _Model(msgspec.Struct):
     id: str
     provider: str
-    prices: list[dict[str, Any]]
+    prices: msgspec.Raw  # of a thousand models a few are asked for
     names: list[str] = []
     begin: list[str] = []
     match: list[str] = []
-    variants: dict[str, dict[str, Any]] = {}
+    variants: msgspec.Raw = msgspec.Raw(b"{}")
     us: str | None = None
 
 
@@ -62,8 +62,8 @@ class ModelPrices:
         self.provider = model.provider
         self.us = Decimal(model.us) if model.us else None
         """By what an answer is dearer that was computed in the US alone; None where that is not offered."""
-        self._prices = [(*_when(given), rates(given)) for given in model.prices]
-        self.variants = {name: rates(given) for name, given in model.variants.items()}
+        self._prices = [(*_when(given), rates(given)) for given in msgspec.json.decode(model.prices)]
+        self.variants = {name: rates(given) for name, given in msgspec.json.decode(model.variants).items()}
 
     def at(self, at: float) -> Rates:
         """The ordinary prices at a moment (Unix time, seconds): the last of those that apply then."""
@@ -102,13 +102,15 @@ class PriceTable:
         return self._found[model]
 
     def _look_up(self, model: str) -> _Model | None:
-        for name in spellings(model):
+        names = list(spellings(model))
+        for name in names:
             if (found := self._by_name.get(name)) is not None:
                 return found
-            for pattern, each in self._by_pattern:
-                if pattern.search(name):
+            for beginning, each in self._by_beginning:
+                if name.startswith(beginning):
                     return each
-        return None
+        # Last, since to compile these takes longer than all the rest; only unusual names come so far.
+        return next((each for name in names for pattern, each in self._by_pattern if pattern.search(name)), None)
 
     @cached_property
     def _snapshot(self) -> _Snapshot:
@@ -121,12 +123,12 @@ class PriceTable:
         return {name: model for model in reversed(self._snapshot.models) for name in model.names}
 
     @cached_property
+    def _by_beginning(self) -> list[tuple[str, _Model]]:
+        return [(text, model) for model in self._snapshot.models for text in model.begin]
+
+    @cached_property
     def _by_pattern(self) -> list[tuple[re.Pattern[str], _Model]]:
-        return [
-            (re.compile(pattern), model)
-            for model in self._snapshot.models
-            for pattern in [*(f"^{re.escape(text)}" for text in model.begin), *model.match]
-        ]
+        return [(re.compile(pattern), model) for model in self._snapshot.models for pattern in model.match]
 
 
 def spellings(model: str) -> Iterator[str]:

@@ -73,6 +73,10 @@ class PriceList:
         self._own = {name.lower(): rates for name, rates in (settings or PriceSettings()).models.items()}
         self._table = table or PriceTable()
 
+    def under(self, settings: PriceSettings) -> "PriceList":
+        """The same snapshot under other prices of the user's."""
+        return PriceList(settings, self._table)
+
     @property
     def source(self) -> str:
         """Where the snapshot comes from, with the version; to be shown wherever prices are."""
@@ -114,9 +118,7 @@ class PriceList:
         value = total.list_value
         if value is None and not total.unpriced_tokens:
             return Cost() if _nothing_said(usage) else Cost(0, 0, 0)
-        # A plan does not contain fast answers: they are billed from the first token, however much of it is left
-        # (https://code.claude.com/docs/en/fast-mode).
-        if billing is Billing.PLAN and usage.speed != "fast":
+        if billing is Billing.PLAN:
             return replace(total, billed=0, covered=value)
         return replace(total, billed=value, covered=0)
 

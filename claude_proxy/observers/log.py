@@ -7,6 +7,8 @@ import logging
 
 from claude_proxy.exchange import Attempt, End, Exchange
 from claude_proxy.failures import Failure
+from claude_proxy.ledger.cost import Cost, dollars
+from claude_proxy.ledger.pricing import Pricing, billing_of
 from claude_proxy.logline import say
 from claude_proxy.wire.query import shown
 
@@ -18,7 +20,11 @@ def _milliseconds(start: float, end: float | None) -> int | None:
 
 
 class ExchangeLog:
-    """Writes what happened; bodies and headers are never logged."""
+    """Writes what happened; bodies and headers are never logged. Money is in US dollars, `list_value` by the price
+    list: whether that was billed or is covered by a plan, `billing` says."""
+
+    def __init__(self, pricing: Pricing | None = None) -> None:
+        self._pricing = pricing or Pricing()
 
     def began(self, exchange: Exchange) -> None:
         """Not told: the line at its end says all."""
@@ -54,6 +60,7 @@ class ExchangeLog:
 
     def closed(self, exchange: Exchange) -> None:
         request, usage, failure = exchange.request, exchange.usage, exchange.failure
+        cost = self._pricing.of(exchange)
         level = logging.INFO if exchange.end in {End.COMPLETE, End.CLIENT_GONE} else logging.WARNING
         say(
             _log,
@@ -76,5 +83,8 @@ class ExchangeLog:
             output_tokens=usage.output_tokens,
             cache_read=usage.cache_read_input_tokens,
             cache_write=usage.cache_creation_input_tokens,
+            list_value=None if cost.list_value is None else dollars(cost.list_value, 6),
+            unpriced_tokens=cost.unpriced_tokens or None,
+            billing=billing_of(exchange, exchange.attempts[-1]) if cost != Cost() else None,
             cause=failure.message if failure else None,
         )

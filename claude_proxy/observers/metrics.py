@@ -6,6 +6,7 @@ know is counted as `other`.
 
 from collections import Counter as Counted
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import UTC, date, datetime, time
 from typing import NamedTuple
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
@@ -15,16 +16,18 @@ from prometheus_client.registry import Collector
 from claude_proxy import __version__
 from claude_proxy.exchange import Attempt, Exchange
 from claude_proxy.failures import Failure
+from claude_proxy.ledger.cost import PER_DOLLAR
+from claude_proxy.ledger.prices import PriceList, Tokens
+from claude_proxy.ledger.pricing import Pricing
 from claude_proxy.observers.quota import Reading
 from claude_proxy.wire.quota import Window
 from claude_proxy.wire.usage import Usage
 
 _SECONDS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60, 120, 300, 600)
-_TOKEN_KINDS = {
-    "input": "input_tokens",
-    "output": "output_tokens",
-    "cache_read": "cache_read_input_tokens",
-    "cache_write": "cache_creation_input_tokens",
+_SERVER_TOOLS = {
+    "web_search": "web_search_requests",
+    "web_fetch": "web_fetch_requests",
+    "code_execution": "code_execution_requests",
 }
 _STATUSES = ("allowed", "allowed_warning", "rejected")
 
@@ -34,8 +37,9 @@ CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 class Metrics:
     """Counts exchanges as they close. `known_model` tells whether a name may become a label."""
 
-    def __init__(self, known_model: Callable[[str], bool]) -> None:
+    def __init__(self, known_model: Callable[[str], bool], pricing: Pricing | None = None) -> None:
         self._known_model = known_model
+        self._pricing = pricing or Pricing()
         self.registry = CollectorRegistry()
         self._requests = Counter(
             "claude_proxy_requests_total",
@@ -61,6 +65,24 @@ class Metrics:
             "claude_proxy_tokens_total",
             "Tokens that upstreams reported.",
             ("upstream", "model", "type"),
+            registry=self.registry,
+        )
+        self._tool_requests = Counter(
+            "claude_proxy_server_tool_requests_total",
+            "Requests of tools that run at the upstream, as it reported them.",
+            ("upstream", "model", "tool"),
+            registry=self.registry,
+        )
+        self._cost = Counter(
+            "claude_proxy_cost_usd_total",
+            "US dollars by the price list: billed by the token (api), or covered by a subscription (plan).",
+            ("upstream", "model", "billing"),
+            registry=self.registry,
+        )
+        self._unpriced = Counter(
+            "claude_proxy_unpriced_tokens_total",
+            "Tokens of which no price is known; they are in no sum of money.",
+            ("upstream", "model"),
             registry=self.registry,
         )
         self._errors = Counter(
@@ -107,6 +129,7 @@ class Metrics:
         if exchange.first_byte is not None:
             self._first_byte.labels(upstream).observe(exchange.first_byte - exchange.started)
         self._count_tokens(upstream, model, exchange.usage)
+        self._count_cost(exchange, model)
         first = exchange.attempts[0].upstream if exchange.attempts else upstream
         if exchange.upstream and first != exchange.upstream:
             self._failovers.labels(first, exchange.upstream).inc()
@@ -116,9 +139,20 @@ class Metrics:
         return name if name and self._known_model(name) else ("other" if name else "none")
 
     def _count_tokens(self, upstream: str, model: str, usage: Usage) -> None:
-        for kind, field in _TOKEN_KINDS.items():
-            if amount := getattr(usage, field):
+        for kind, amount in Tokens.of(usage)._asdict().items():
+            if amount:
                 self._tokens.labels(upstream, model, kind).inc(amount)
+        for tool, field in _SERVER_TOOLS.items():
+            if amount := getattr(usage, field):
+                self._tool_requests.labels(upstream, model, tool).inc(amount)
+
+    def _count_cost(self, exchange: Exchange, model: str) -> None:
+        for attempt, cost in self._pricing.by_attempt(exchange):
+            for billing, amount in (("api", cost.billed), ("plan", cost.covered)):
+                if amount:
+                    self._cost.labels(attempt.upstream, model, billing).inc(amount / PER_DOLLAR)
+            if cost.unpriced_tokens:
+                self._unpriced.labels(attempt.upstream, model).inc(cost.unpriced_tokens)
 
     def render(self) -> bytes:
         """The text that a scrape gets."""
@@ -230,6 +264,21 @@ class QuotaCollector(Collector):
                     for status in (*_STATUSES, "other"):
                         states.add_metric((upstream, name, status), float(status == current))
         yield from (used, resets, states, read)
+
+
+class PriceListCollector(Collector):
+    """How old the prices are, looked up at each scrape."""
+
+    def __init__(self, prices: Callable[[], PriceList]) -> None:
+        self._prices = prices
+
+    def collect(self) -> Iterable[Metric]:
+        dated = datetime.combine(date.fromisoformat(self._prices().dated), time(), UTC)
+        yield GaugeMetricFamily(
+            "claude_proxy_price_list_timestamp_seconds",
+            "The day of the newest price in the price list, as Unix time.",
+            dated.timestamp(),
+        )
 
 
 def _windows(reading: Reading) -> Iterable[tuple[str, Window]]:

@@ -96,6 +96,22 @@ def test_what_is_no_whole_number_in_the_range_is_told(text: str) -> None:
     given_.assert_expected("a whole number from 0 to 65535, found ")
 
 
+@pytest.mark.parametrize(
+    ("text", "value"), [("0", "0"), ("0.1", "0.1"), ("'2.5'", "2.5"), ("1e-2", "0.01"), ("9", "9"), ("null", None)]
+)
+def test_a_decimal_is_read_as_it_is_written(text: str, value: str | None) -> None:
+    given_ = Given(f"a: {text}")
+    assert given_.reader.decimal("a", 9, 2) == value
+    assert given_.told == []
+
+
+@pytest.mark.parametrize("text", ["-1", "10", "0.001", "true", ".nan", ".inf", "-.inf", "text", "[7]", "{ b: 1 }"])
+def test_what_is_no_decimal_in_the_range_is_told(text: str) -> None:
+    given_ = Given(f"a: {text}")
+    assert given_.reader.decimal("a", 9, 2) is None
+    given_.assert_expected("a number from 0 to 9 with at most 2 decimal places, found ")
+
+
 @pytest.mark.parametrize(("text", "value"), [("true", True), ("false", False), ("yes", True), ("off", False)])
 def test_true_and_false_are_read(text: str, value: bool) -> None:
     given_ = Given(f"a: {text}")
@@ -249,7 +265,7 @@ def test_every_key_that_was_read_is_known() -> None:
 SECRET = "sk-ant-api03-FAKE-secret"
 
 
-@pytest.mark.parametrize("kind", ["duration", "size", "integer", "boolean", "choice", "items", "texts"])
+@pytest.mark.parametrize("kind", ["duration", "size", "integer", "decimal", "boolean", "choice", "items", "texts"])
 def test_a_secret_in_the_wrong_place_is_never_quoted(kind: str) -> None:
     given_ = Given(f"a: {SECRET}")
     reader = given_.reader
@@ -260,6 +276,8 @@ def test_a_secret_in_the_wrong_place_is_never_quoted(kind: str) -> None:
             reader.size("a", 1)
         case "integer":
             reader.integer("a", 0, 9)
+        case "decimal":
+            reader.decimal("a", 9, 2)
         case "boolean":
             reader.boolean("a")
         case "choice":

@@ -127,11 +127,6 @@ def test_a_plan_covers_what_a_key_is_billed_for() -> None:
     assert (on_a_key.source, on_a_key.dated) == ("genai-prices 0.2.3", "2026-11-09")
 
 
-def test_fast_answers_are_billed_on_a_plan_too() -> None:
-    cost = PRICES.cost(_OPUS, Usage(MILLION, 0, speed="fast"), NOW, Billing.PLAN)
-    assert (cost.billed, cost.covered) == (8 * PER_DOLLAR, 0)
-
-
 @pytest.mark.parametrize("model", [_OPUS, "qwen-on-this-machine"])
 def test_what_nobody_pays_for_costs_nothing(model: str) -> None:
     assert PRICES.cost(model, Usage(5, 5), NOW, Billing.NONE) == Cost(0, 0, 0)

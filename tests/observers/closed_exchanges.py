@@ -12,7 +12,7 @@ REFUSED = Failure(FailureKind.CONNECT, "claude could not be reached: refused", "
 
 
 def attempt(upstream: str = "claude", *, failure: Failure | None = None, status: int | None = 200) -> Attempt:
-    return Attempt(upstream, "claude-sonnet-4-5", 100.0, "client", 100.2, status, failure)
+    return Attempt(upstream, "claude-sonnet-4-5", 100.0, "client", 100.2, status, failure, on_plan=True)
 
 
 def exchange(request: ClientRequest | None = None, **fields: Any) -> Exchange:

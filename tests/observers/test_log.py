@@ -7,6 +7,7 @@ import pytest
 
 from claude_proxy.exchange import End
 from claude_proxy.failures import Failure, FailureKind
+from claude_proxy.ledger.cost import Billing
 from claude_proxy.logline import KeyValueFormatter, Redactor
 from claude_proxy.observers.log import ExchangeLog
 from claude_proxy.wire.usage import Usage
@@ -50,8 +51,23 @@ def test_a_good_exchange_is_one_line_with_all_that_is_known(lines: pytest.LogCap
             "output_tokens": 7,
             "cache_write": 3,
             "cache_read": 5,
+            "list_value": "0.000148",
+            "billing": Billing.PLAN,
         },
     )
+
+
+def test_tokens_without_a_price_are_told_as_tokens_and_not_as_money(lines: pytest.LogCaptureFixture) -> None:
+    unknown = attempt()
+    unknown.model, unknown.on_plan = "a-model-of-tomorrow", False
+    ExchangeLog().closed(exchange(attempts=[unknown]))
+    told = only(lines)[2]
+    assert (told.get("list_value"), told["unpriced_tokens"], told["billing"]) == (None, 25, Billing.API)
+
+
+def test_what_was_not_metered_has_no_price_in_its_line(lines: pytest.LogCaptureFixture) -> None:
+    ExchangeLog().closed(exchange(usage=Usage()))
+    assert not {"list_value", "unpriced_tokens", "billing"} & set(only(lines)[2])
 
 
 def test_the_query_is_not_in_the_line_of_an_exchange(lines: pytest.LogCaptureFixture) -> None:

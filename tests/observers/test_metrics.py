@@ -1,5 +1,7 @@
 """The metrics: what is counted, and that no request can make a label."""
 
+from datetime import UTC, datetime
+
 import pytest
 from prometheus_client import CollectorRegistry
 from prometheus_client.parser import text_string_to_metric_families
@@ -7,7 +9,15 @@ from prometheus_client.parser import text_string_to_metric_families
 from claude_proxy import __version__
 from claude_proxy.exchange import End
 from claude_proxy.failures import Failure, FailureKind
-from claude_proxy.observers.metrics import CONTENT_TYPE, Metrics, QuotaCollector, StateCollector, UpstreamState
+from claude_proxy.ledger.prices import PriceList
+from claude_proxy.observers.metrics import (
+    CONTENT_TYPE,
+    Metrics,
+    PriceListCollector,
+    QuotaCollector,
+    StateCollector,
+    UpstreamState,
+)
 from claude_proxy.observers.quota import Reading
 from claude_proxy.wire.messages import ClientRequest
 from claude_proxy.wire.quota import Overage, Quota, Window
@@ -54,8 +64,41 @@ def test_a_closed_exchange_is_counted_timed_and_its_tokens_added(metrics: Metric
     assert value(samples, "request_duration_seconds_bucket", upstream="claude", le="1.0") == 0
     assert value(samples, "request_duration_seconds_bucket", upstream="claude", le="2.0") == 2
     assert value(samples, "time_to_first_byte_seconds_sum", upstream="claude") == 0.5
-    for kind, tokens in {"input": 10, "output": 7, "cache_write": 3, "cache_read": 5}.items():
+    for kind, tokens in {"input": 10, "output": 7, "cache_write_5m": 3, "cache_read": 5}.items():
         assert value(samples, "tokens_total", **model, type=kind) == 2 * tokens
+    assert value(samples, "tokens_total", **model, type="cache_write_1h") is None
+    assert value(samples, "cost_usd_total", **model, billing="plan") == 2 * 147.75e-6
+    assert value(samples, "cost_usd_total", **model, billing="api") is None
+
+
+def test_cache_writes_are_counted_by_their_time_to_live_and_server_tools_by_name(metrics: Metrics) -> None:
+    usage = Usage(cache_creation_input_tokens=30, cache_creation_1h_input_tokens=20, web_search_requests=2)
+    metrics.closed(exchange(usage=usage))
+    samples = scraped(metrics)
+    model = {"upstream": "claude", "model": "claude-sonnet-4-5"}
+    assert value(samples, "tokens_total", **model, type="cache_write_5m") == 10
+    assert value(samples, "tokens_total", **model, type="cache_write_1h") == 20
+    assert value(samples, "server_tool_requests_total", **model, tool="web_search") == 2
+    assert value(samples, "server_tool_requests_total", **model, tool="web_fetch") is None
+
+
+def test_money_is_counted_where_it_was_spent_and_by_who_pays(metrics: Metrics) -> None:
+    failed, answered = attempt("gateway", failure=REFUSED), attempt("minimax")
+    failed.usage, failed.on_plan = Usage(100_000), False
+    answered.model = "unknown"
+    metrics.closed(exchange(attempts=[failed, answered], upstream="minimax"))
+    samples = scraped(metrics)
+    model = {"model": "claude-sonnet-4-5"}
+    assert value(samples, "cost_usd_total", upstream="gateway", **model, billing="api") == 0.3
+    assert value(samples, "unpriced_tokens_total", upstream="minimax", **model) == 25
+    assert value(samples, "cost_usd_total", upstream="minimax", **model, billing="plan") is None
+
+
+def test_the_age_of_the_prices_can_be_read() -> None:
+    registry = CollectorRegistry()
+    registry.register(PriceListCollector(PriceList))
+    dated = datetime.fromisoformat(PriceList().dated).replace(tzinfo=UTC)
+    assert registry.get_sample_value("claude_proxy_price_list_timestamp_seconds") == dated.timestamp()
 
 
 def test_tokens_of_an_attempt_that_began_and_failed_are_counted_where_they_were_spent(metrics: Metrics) -> None:
