@@ -1,5 +1,6 @@
 """The house put together: the only file that knows every concrete class. Lifetimes nest."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
@@ -39,11 +40,15 @@ from claude_proxy.forwarding.attempt import Attempts
 from claude_proxy.forwarding.forwarder import Forwarder
 from claude_proxy.ledger.prices import PriceList
 from claude_proxy.ledger.pricing import Pricing
+from claude_proxy.ledger.settings import LedgerSettings
+from claude_proxy.ledger.sqlite import SqliteStore
+from claude_proxy.ledger.sqlite_file import set_aside
 from claude_proxy.observers.chain import ObserverChain
 from claude_proxy.observers.live import LiveEvents
 from claude_proxy.observers.log import ExchangeLog
 from claude_proxy.observers.metrics import (
     CONTENT_TYPE,
+    LedgerCollector,
     Metrics,
     PriceListCollector,
     QuotaCollector,
@@ -51,6 +56,8 @@ from claude_proxy.observers.metrics import (
     UpstreamState,
 )
 from claude_proxy.observers.quota import QuotaWatch
+from claude_proxy.observers.recorder import Recorder
+from claude_proxy.observers.recording import Recording
 from claude_proxy.upstreams.breakers import Breakers
 from claude_proxy.upstreams.route import Route, RouteTable, Target
 from claude_proxy.upstreams.slots import Slots
@@ -83,11 +90,13 @@ class House:
     quotas: QuotaWatch
     refresher: Refresher
     pricing: Pricing
+    recorder: Recorder | None
 
     def reload(self, settings: Settings) -> None:
         """Puts another configuration in force for new requests; breakers and places are kept by name.
 
-        Where it listens, who may come in and its limits belong to the process: they stay until a restart.
+        Where it listens, who may come in and its limits belong to the process, and so does the ledger's file: they
+        stay until a restart.
         """
         was = self.settings
         settings = replace(settings, access=was.access, limits=was.limits, listen=was.listen)
@@ -102,6 +111,10 @@ class House:
         addresses = {name: upstream.base_url for name, upstream in was.upstreams.items()}
         self.quotas.keep(name for name, its in settings.upstreams.items() if its.base_url == addresses.get(name))
         self.pricing.prices = self.pricing.prices.under(settings.prices)
+        if self.recorder is not None:
+            its = self.recorder.settings
+            self.recorder.settings = replace(settings.ledger, enabled=its.enabled, path=its.path)
+            self.forwarder.keeps = _keeps(settings.ledger)
         self.models.clear()
         self.models.update(listed_models(settings))
         self.forwarder.routes = build_routes(settings, self.environment, self.learn, kept, self.refresher)
@@ -124,22 +137,33 @@ async def assemble(
     `check_every` is in seconds: how often a stored login is looked after that is in use. `observers` are told after
     those of the house.
     """
+    known: set[str] = set()
+    learn = _both(learn, known.add)
     for secret in filter(None, (settings.access.token, settings.access.dashboard_password)):
         learn(secret)
     drain = Drain()
-    async with open_session() as session, Refresher(environment) as refresher:
+    pricing = Pricing(PriceList(settings.prices))
+    async with (
+        open_session() as session,
+        Refresher(environment) as refresher,
+        _recording(settings.ledger, Recording(lambda: tuple(known), pricing.of)) as recorder,
+    ):
         transport = Transport(session)
         routes = build_routes(settings, environment, learn, refresher=refresher)
         models = listed_models(settings)
-        pricing = Pricing(PriceList(settings.prices))
         metrics = Metrics(models.__contains__, pricing)
         quotas = QuotaWatch()
         live = LiveEvents()
         metrics.registry.register(QuotaCollector(lambda: quotas.readings))
         metrics.registry.register(PriceListCollector(lambda: pricing.prices))
-        observer = ObserverChain([ExchangeLog(pricing), metrics, quotas, live, *observers])
+        observer = ObserverChain(
+            [ExchangeLog(pricing), metrics, quotas, live, *([recorder] if recorder else []), *observers]
+        )
         header = settings.access.carried_in
         forwarder = Forwarder(routes, Attempts(transport, settings.retry, observer, header), observer)
+        if recorder is not None:
+            metrics.registry.register(LedgerCollector(lambda: recorder.state))
+            forwarder.keeps = _keeps(settings.ledger)
         metrics.registry.register(
             StateCollector(lambda: drain.in_flight, partial(_states, forwarder), partial(_reads, forwarder))
         )
@@ -166,7 +190,40 @@ async def assemble(
                 quotas,
                 refresher,
                 pricing,
+                recorder,
             )
+
+
+@asynccontextmanager
+async def _recording(settings: LedgerSettings, recording: Recording) -> AsyncIterator[Recorder | None]:
+    """The recorder, and in the end what it has not written yet; None where nothing is to be recorded."""
+    if not settings.enabled:
+        yield None
+        return
+    recorder = Recorder(
+        settings,
+        recording,
+        lambda breathe: SqliteStore(settings.path, breathe=breathe),
+        partial(set_aside, settings.path),
+    )
+    recorder.start()
+    try:
+        yield recorder
+    finally:
+        await asyncio.to_thread(recorder.close)
+
+
+def _keeps(settings: LedgerSettings) -> int | None:
+    """How much of each answer is kept; none of any where only its length is wanted."""
+    return settings.max_answer if settings.bodies else 0
+
+
+def _both(first: Learn, second: Learn) -> Learn:
+    def learn(secret: str) -> None:
+        first(secret)
+        second(secret)
+
+    return learn
 
 
 def build_routes(

@@ -130,7 +130,7 @@ def attempt_shown(attempt: AttemptRecord) -> dict[str, Any]:
 
 
 def _attempt(shown: Mapping[str, Any]) -> AttemptRecord:
-    values = {"credential": "", "ended_ms": None, "status": None, **shown}
+    values = {"upstream": "", "model": "", "credential": "", "ended_ms": None, "status": None, **shown}
     if "usage" in values:
         values["usage"] = usage_of(values["usage"])
     return AttemptRecord(**values)

@@ -14,7 +14,7 @@ from claude_proxy.ledger.retention import prune_step
 from claude_proxy.ledger.rows import COLUMNS, KEY, SUMS, USAGE_COLUMNS, row
 from claude_proxy.ledger.sqlite_file import open_to_write, told
 from claude_proxy.ledger.sqlite_reader import SqliteReader, remainders
-from claude_proxy.ledger.store import BUCKET, Change, Retention, Total
+from claude_proxy.ledger.store import BUCKET, Change, LedgerBusy, Retention, Total
 from claude_proxy.wire.headers import Headers
 
 _INSERT = "INSERT INTO exchange ({}, epoch) VALUES ({}?)".format(
@@ -44,6 +44,7 @@ class SqliteStore:
         self._busy_timeout = busy_timeout
         self._breathe = breathe
         self._connection = open_to_write(path, busy_timeout)
+        self._inode = _inode(path)
 
     def write(self, changes: Sequence[Change]) -> None:
         cuttings = [
@@ -63,7 +64,7 @@ class SqliteStore:
         number, end, was_altered = found or (None, None, 0)
         if end is not None:
             return  # it has ended, and ends once
-        redaction = Redaction(change.secrets)
+        redaction = Redaction(change.secrets, self._breathe)
         epoch = int(record.accepted // EPOCH)
         bodies, altered = self._bodies(change.bodies, cutting, epoch, redaction)
         record = self._of_conversation(record, is_new=number is None)
@@ -176,6 +177,8 @@ class SqliteStore:
     @contextmanager
     def _transaction(self) -> Iterator[None]:
         connection = self._connection
+        if _inode(self.path) != self._inode:
+            raise LedgerBusy(f"the ledger {self.path} was removed or replaced, and has to be opened anew")
         with told(self.path):
             connection.execute("BEGIN IMMEDIATE")
             try:
@@ -185,6 +188,11 @@ class SqliteStore:
                 if connection.in_transaction:  # SQLite ends it by itself where the disk is full
                     connection.execute("ROLLBACK")
                 raise
+
+
+def _inode(path: Path) -> int:
+    with told(path):
+        return path.stat().st_ino
 
 
 def _key(record: ExchangeRecord) -> list[Any]:

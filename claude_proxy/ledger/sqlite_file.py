@@ -105,6 +105,9 @@ def open_to_read(path: Path, busy_timeout: float) -> sqlite3.Connection | None:
             newest = len(migrations())
             if version > newest:
                 raise _newer(path, version, newest)
+            if version == 0:  # somebody is about to make it
+                connection.close()
+                return None
             if version < newest:
                 raise LedgerBusy(f"the ledger {path} has an older schema ({version}); the daemon migrates it")
     except BaseException:

@@ -98,6 +98,7 @@ def conversation(turns: int, text: str = "something that was said, at some lengt
 
 
 _words = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=12)
+_texts = _words | st.just("")
 _maybe = st.none() | _words
 _counts = st.none() | st.integers(0, 10**9)
 _money = st.none() | st.integers(0, 10**15)
@@ -115,9 +116,9 @@ usages = st.builds(
 )
 attempts = st.builds(
     AttemptRecord,
-    upstream=_words,
-    model=_words,
-    credential=_words,
+    upstream=_texts,
+    model=_texts,
+    credential=_texts,
     started_ms=_milliseconds,
     ended_ms=st.none() | _milliseconds,
     status=st.none() | st.integers(100, 599),
@@ -130,10 +131,10 @@ records = st.builds(
     id=st.uuids().map(lambda one: f"req_cp_{one.hex}"),
     accepted=st.floats(1.6e9, 2e9),
     method=st.sampled_from(["POST", "GET"]),
-    endpoint=_words,
-    query=_words,
-    asked_model=_words,
-    model=_words,
+    endpoint=_texts,
+    query=_texts,
+    asked_model=_texts,
+    model=_texts,
     stream=st.booleans(),
     background=_maybe,
     session=_maybe,
@@ -147,9 +148,9 @@ records = st.builds(
     user_agent=_maybe,
     content_type=_maybe,
     upstream_request_id=_maybe,
-    route=_words,
-    upstream=_words,
-    credential=_words,
+    route=_texts,
+    upstream=_texts,
+    credential=_texts,
     status=st.none() | st.integers(100, 599),
     end=st.none() | st.sampled_from(["complete", "failed", "broken", "client_gone"]),
     failure=_maybe,
