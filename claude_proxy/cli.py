@@ -16,6 +16,7 @@ from claude_proxy.commands.key import key
 from claude_proxy.commands.login import login, logout
 from claude_proxy.commands.options import CONFIG, config_option, told_if_faulty
 from claude_proxy.commands.status import status
+from claude_proxy.commands.usage import usage
 from claude_proxy.config.layers import default_path, default_text
 from claude_proxy.demo.command import demo
 from claude_proxy.service.commands import service
@@ -23,7 +24,7 @@ from claude_proxy.toggle.commands import disable, enable
 
 
 @click.group(
-    commands=[demo, service, enable, disable, status, key, login, logout],
+    commands=[demo, service, enable, disable, status, usage, key, login, logout],
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 @click.version_option(__version__, prog_name="claude-proxy")
@@ -37,6 +38,7 @@ def main() -> None:
       claude-proxy service install
       claude-proxy enable
       claude-proxy status
+      claude-proxy usage
       claude-proxy key set minimax
       claude-proxy explain --model claude-haiku-4-5-20251001
     """

@@ -29,6 +29,7 @@ WITHIN_FUNCTIONS = {
         "claude_proxy.commands.own_look",
         "claude_proxy.commands.probe",
     },
+    "commands.usage": {"claude_proxy.commands.usage_report"},
     "demo.command": {"claude_proxy.demo.stage"},
     "service.commands": {"claude_proxy.config.load", "claude_proxy.config.tree"},
     "toggle.address": {"claude_proxy.toggle.listen"},
