@@ -284,6 +284,7 @@ def _upstream(
         sentinels=sentinels,
         takes_login=takes_login(settings.dialect, settings.base_url),
         sources=named.sources if named is not None else (),
+        plan=settings.plan,
     )
 
 

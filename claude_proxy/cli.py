@@ -15,6 +15,7 @@ from claude_proxy import __version__
 from claude_proxy.commands.key import key
 from claude_proxy.commands.login import login, logout
 from claude_proxy.commands.options import CONFIG, config_option, told_if_faulty
+from claude_proxy.commands.prices import prices
 from claude_proxy.commands.status import status
 from claude_proxy.commands.usage import usage
 from claude_proxy.config.layers import default_path, default_text
@@ -24,7 +25,7 @@ from claude_proxy.toggle.commands import disable, enable
 
 
 @click.group(
-    commands=[demo, service, enable, disable, status, usage, key, login, logout],
+    commands=[demo, service, enable, disable, status, usage, prices, key, login, logout],
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 @click.version_option(__version__, prog_name="claude-proxy")

@@ -24,6 +24,12 @@ WITHIN_FUNCTIONS = {
         "claude_proxy.credentials.key_store",
     },
     "commands.login": {"claude_proxy.commands.hand_over"},
+    "commands.prices": {
+        "claude_proxy.assembly",
+        "claude_proxy.commands.prices_text",
+        "claude_proxy.config.load",
+        "claude_proxy.ledger.prices",
+    },
     "commands.status": {
         "claude_proxy.commands.keychain_plan",
         "claude_proxy.commands.own_look",
