@@ -13,6 +13,7 @@ import click
 
 from claude_proxy import __version__
 from claude_proxy.commands.key import key
+from claude_proxy.commands.ledger import ledger
 from claude_proxy.commands.login import login, logout
 from claude_proxy.commands.options import CONFIG, config_option, told_if_faulty
 from claude_proxy.commands.prices import prices
@@ -25,7 +26,7 @@ from claude_proxy.toggle.commands import disable, enable
 
 
 @click.group(
-    commands=[demo, service, enable, disable, status, usage, prices, key, login, logout],
+    commands=[demo, service, enable, disable, status, usage, prices, key, login, logout, ledger],
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 @click.version_option(__version__, prog_name="claude-proxy")
@@ -41,6 +42,7 @@ def main() -> None:
       claude-proxy status
       claude-proxy usage
       claude-proxy key set minimax
+      claude-proxy ledger stats
       claude-proxy explain --model claude-haiku-4-5-20251001
     """
 

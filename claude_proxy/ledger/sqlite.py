@@ -67,7 +67,8 @@ class SqliteStore:
         redaction = Redaction(change.secrets, self._breathe)
         epoch = int(record.accepted // EPOCH)
         bodies, altered = self._bodies(change.bodies, cutting, epoch, redaction)
-        record = self._of_conversation(record, is_new=number is None)
+        of_conversation = self._of_conversation(record, is_new=number is None)
+        record = record if change.as_it_is else of_conversation
         record = replace(record, altered=record.altered or altered or bool(was_altered))
         values = [*row(record), None if record.kept in {Kept.NONE, Kept.PRUNED} else epoch]
         if number is None:
@@ -120,7 +121,7 @@ class SqliteStore:
                 ON CONFLICT (id) DO UPDATE SET
                     began = min(began, :at), last = max(last, :at), requests = requests + 1,
                     first_message = coalesce(first_message, :first), project = coalesce(project, :project),
-                    model = CASE WHEN :leads OR model = '' THEN :model ELSE model END
+                    model = CASE WHEN :leads AND :at >= last OR model = '' THEN :model ELSE model END
                 """,
                 {
                     "id": record.conversation,

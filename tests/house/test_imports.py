@@ -23,6 +23,7 @@ WITHIN_FUNCTIONS = {
         "claude_proxy.credentials.credential",
         "claude_proxy.credentials.key_store",
     },
+    "commands.ledger": {"claude_proxy.commands"},
     "commands.login": {"claude_proxy.commands.hand_over"},
     "commands.prices": {
         "claude_proxy.assembly",
