@@ -72,6 +72,11 @@ def _line(name: str, cells: Sequence[str], width: int, widths: Sequence[int]) ->
 
 
 def _name(by: str, row: Row) -> str:
+    """Printable: the path of a project is what a prompt says it is."""
+    return "".join(char if char.isprintable() else "?" for char in _raw_name(by, row))
+
+
+def _raw_name(by: str, row: Row) -> str:
     match by:
         case "session":
             return f"{row.name[:_SESSION]} {PurePosixPath(row.project).name if row.project else ''}".rstrip()

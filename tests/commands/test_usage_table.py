@@ -63,6 +63,11 @@ def test_a_session_is_told_by_the_beginning_of_its_id_and_its_project() -> None:
     assert list(lines("month", [Row("2026-11-01", Total())]))[1].startswith("2026-11 ")
 
 
+def test_no_name_commands_a_terminal() -> None:
+    for by in ("project", "model"):
+        assert list(lines(by, [Row("/home/\x1b[2Jx", Total())]))[1].startswith("/home/?[2Jx ")
+
+
 def test_of_a_long_name_the_end_is_told() -> None:
     name = "/home/someone/" + "x" * 100 + "/the-end"
     assert re.match(r"…x*/the-end ", list(lines("project", [Row(name, Total())]))[1])
