@@ -30,6 +30,7 @@ COMMANDS = {
     "completion": "claude_proxy.completion:completion",
     "help": "claude_proxy.commands.help:help_",
     "ledger": "claude_proxy.commands.ledger:ledger",
+    "usage": "claude_proxy.commands.usage:usage",
     "prices": "claude_proxy.commands.prices:prices",
     "uninstall": "claude_proxy.commands.uninstall:uninstall",
     "logs": "claude_proxy.commands.logs:logs",
@@ -51,7 +52,7 @@ def main() -> None:
       claude-proxy service install
       claude-proxy enable
       claude-proxy status
-      claude-proxy doctor
+      claude-proxy usage
       claude-proxy key set minimax
       claude-proxy run -- claude
       claude-proxy ledger stats

@@ -65,7 +65,7 @@ def test_zsh_completes_what_is_typed(environment: dict[str, str], tmp_path: Path
         terminal.types('eval "$(claude-proxy completion zsh)"; eval "$(proxy-toggle completion zsh)"; echo re""ady\r')
         terminal.shows("ready")
         terminal.types("claude-proxy expl\t\r")
-        terminal.shows("give either --model NAME or --request FILE")
+        terminal.shows("give either --model NAME, --request FILE or --id ID")
         terminal.types("proxy-toggle enable --via no\t--url nowhere\r")
         terminal.shows("is not an address of a daemon")
         terminal.types("exit 7\r")

@@ -25,7 +25,7 @@ WITHIN_FUNCTIONS = {
         "claude_proxy.config.load",
         "yaml",
     },
-    "commands.explain": {"claude_proxy.config.load", "claude_proxy.explain"},
+    "commands.explain": {"claude_proxy.config.load", "claude_proxy.explain", "claude_proxy.ledger.store"},
     "commands.key": {
         "claude_proxy.commands.key_list",
         "claude_proxy.credentials.credential",
@@ -49,6 +49,7 @@ WITHIN_FUNCTIONS = {
     },
     "commands.uninstall": {"claude_proxy.credentials.key_store"},
     "config.address": {"claude_proxy.config.layers", "claude_proxy.config.reader"},
+    "commands.usage": {"claude_proxy.commands.usage_report"},
     "demo.command": {"claude_proxy.demo.stage"},
     "doctor.command": {
         "claude_proxy.doctor.checkup",
