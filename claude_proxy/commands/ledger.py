@@ -28,7 +28,13 @@ def ledger() -> None:
 @config_option
 @_json_option
 def stats(path: Path | None, *, as_json: bool) -> None:
-    """Say how many records there are, of which time, and what they take."""
+    """Say how many records there are, of which time, and what they take.
+
+    \b
+    Examples:
+      claude-proxy ledger stats
+      claude-proxy ledger stats --json
+    """
     from claude_proxy.commands import ledger_work
 
     ledger_work.stats(ledger_work.settings(path), as_json=as_json)
@@ -40,7 +46,13 @@ def stats(path: Path | None, *, as_json: bool) -> None:
 @click.option("--max-size", metavar="SIZE", help="Forget the oldest beyond that, as 500MiB. Default: ledger.max_size.")
 @_json_option
 def prune(path: Path | None, keep: str | None, max_size: str | None, *, as_json: bool) -> None:
-    """Forget what is older or more than is to be kept, now. Sums of usage stay."""
+    """Forget what is older or more than is to be kept, now. Sums of usage stay.
+
+    \b
+    Examples:
+      claude-proxy ledger prune
+      claude-proxy ledger prune --keep 30d --max-size 500MiB
+    """
     from claude_proxy.commands import ledger_work
 
     given = {"ledger.keep": keep, "ledger.max_size": max_size}
@@ -52,7 +64,12 @@ def prune(path: Path | None, keep: str | None, max_size: str | None, *, as_json:
 @config_option
 @_json_option
 def vacuum(path: Path | None, *, as_json: bool) -> None:
-    """Give free space back to the disk. A daemon that runs keeps its records in memory meanwhile."""
+    """Give free space back to the disk. A daemon that runs keeps its records in memory meanwhile.
+
+    \b
+    Examples:
+      claude-proxy ledger vacuum
+    """
     from claude_proxy.commands import ledger_work
 
     ledger_work.vacuum(ledger_work.settings(path), as_json=as_json)
@@ -62,7 +79,13 @@ def vacuum(path: Path | None, *, as_json: bool) -> None:
 @config_option
 @click.argument("file", type=click.Path(path_type=Path, allow_dash=True, dir_okay=False), default="-")
 def export(path: Path | None, file: Path) -> None:
-    """Write all records and their bodies to FILE as JSON Lines; - is stdout. A file that is there is not touched."""
+    """Write all records and their bodies to FILE as JSON Lines; - is stdout. A file that is there is not touched.
+
+    \b
+    Examples:
+      claude-proxy ledger export backup.jsonl
+      claude-proxy ledger export | gzip > backup.jsonl.gz
+    """
     from claude_proxy.commands import ledger_work
 
     ledger_work.export(ledger_work.settings(path), file)
@@ -73,7 +96,12 @@ def export(path: Path | None, file: Path) -> None:
 @click.argument("file", type=click.Path(path_type=Path, allow_dash=True, dir_okay=False, exists=True), default="-")
 @_json_option
 def import_file(path: Path | None, file: Path, *, as_json: bool) -> None:
-    """Add what `export` wrote to FILE; - is stdin. What is there already is not added again."""
+    """Add what `export` wrote to FILE; - is stdin. What is there already is not added again.
+
+    \b
+    Examples:
+      claude-proxy ledger import backup.jsonl
+    """
     from claude_proxy.commands import ledger_work
 
     ledger_work.import_file(ledger_work.settings(path), file, as_json=as_json)
@@ -83,7 +111,12 @@ def import_file(path: Path | None, file: Path, *, as_json: bool) -> None:
 @config_option
 @_json_option
 def check(path: Path | None, *, as_json: bool) -> None:
-    """Read all of it, and say what is damaged."""
+    """Read all of it, and say what is damaged.
+
+    \b
+    Examples:
+      claude-proxy ledger check
+    """
     from claude_proxy.commands import ledger_work
 
     ledger_work.check(ledger_work.settings(path), as_json=as_json)

@@ -19,8 +19,14 @@ def prices(path: Path | None, models: tuple[str, ...], *, as_json: bool) -> None
     """Say what models cost: those that are named, or those that the configuration knows.
 
     \b
+    Examples:
+      claude-proxy prices
+      claude-proxy prices claude-opus-4-8 MiniMax-M2.5
+
     In US dollars for a million tokens; for a model that is named also fast mode, batches and web searches.
     Nobody is asked: the prices come with this version, and yours (`prices.models`) go before them.
+
+    \b
     Exit codes: 0 all that were named have a price, 1 one has none, 78 faulty configuration.
     """
     from claude_proxy.assembly import listed_models
