@@ -5,7 +5,7 @@ from pathlib import Path
 
 from claude_proxy.config.reader import Reader
 from claude_proxy.config.tree import looks_secret, quoted
-from claude_proxy.credentials.key_file import keys_directory
+from claude_proxy.directories import our_data
 from claude_proxy.ledger.settings import LedgerSettings
 from claude_proxy.ledger.store import Retention
 
@@ -29,7 +29,7 @@ def ledger(reader: Reader, environment: Mapping[str, str]) -> LedgerSettings:
 
 def default_ledger(environment: Mapping[str, str]) -> Path:
     """Where the ledger lies unless another place is configured: ~/.local/share/claude-proxy/ledger.db, on macOS too."""
-    return keys_directory(environment).with_name("ledger.db")
+    return our_data(environment) / "ledger.db"
 
 
 def _path(reader: Reader, environment: Mapping[str, str]) -> Path:

@@ -1,4 +1,4 @@
-"""Checks of the directory in which records and keys are kept: room on its disk, and that it can be written."""
+"""Checks of the directory in which records are kept: room on its disk, and that it can be written."""
 
 import errno
 import os
@@ -8,7 +8,9 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from claude_proxy.credentials.key_file import keys_directory
+from claude_proxy.config.ledger import default_ledger
+from claude_proxy.config.ledger_place import ledger_settings
+from claude_proxy.config.tree import ConfigurationError
 from claude_proxy.doctor.case import Case
 from claude_proxy.doctor.finding import Finding, fail, ok, warn
 
@@ -20,7 +22,7 @@ _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 def directory(case: Case) -> Iterator[Finding]:
     """Something is written there and gone again: neither a mode nor the room that is told say that it works."""
-    wanted = keys_directory(case.environment).parent
+    wanted = _file(case).parent
     place = next(path for path in (wanted, *wanted.parents) if path.exists())  # the root is always there
     try:
         # Without a name, where the system can do that.
@@ -37,6 +39,14 @@ def directory(case: Case) -> Iterator[Finding]:
         yield ok(f"{wanted} can be written, with {free >> 20} MiB left")
 
 
+def _file(case: Case) -> Path:
+    """The ledger; of a configuration that cannot be read, which is another check's matter, the default."""
+    try:
+        return ledger_settings(case.path, case.environment).path
+    except ConfigurationError:
+        return default_ledger(case.environment)
+
+
 def _not_written(place: Path, error: OSError) -> Finding:
     says = f"nothing can be written in {place}: {(error.strerror or type(error).__name__).lower()}"
     quoted = shlex.quote(str(place))
@@ -47,4 +57,4 @@ def _not_written(place: Path, error: OSError) -> Finding:
     if error.errno == errno.EACCES:
         is_ours = place.stat().st_uid == os.geteuid()
         return fail(says, f"chmod u+rwx {quoted}" if is_ours else f'sudo chown "$(id -un)" {quoted}')
-    return fail(says, advice="see how that disk is mounted, or name another place in XDG_DATA_HOME")
+    return fail(says, advice="see how that disk is mounted, or name another place: ledger.url in the configuration")

@@ -19,6 +19,12 @@ async def test_a_directory_that_is_none(routed: Patient) -> None:
     await mended(routed, found)
 
 
+async def test_the_place_that_is_configured(routed: Patient) -> None:
+    place = routed.write(routed.home / "elsewhere", "not a directory")
+    report = await routed.ask_as_process(f"exec env CLAUDE_PROXY_LEDGER__URL=sqlite://{place}/records.db")
+    assert first(report)["command"] == f"mv {place} {place}.old"
+
+
 async def test_a_directory_that_may_not_be_written(routed: Patient) -> None:
     place = routed.home / ".local/share/claude-proxy"
     place.mkdir(parents=True)
@@ -39,7 +45,7 @@ async def test_a_disk_that_cannot_be_written_at_all(routed: Patient) -> None:
     mounted = f"unshare --user --map-root-user --mount sh -c 'mount -t tmpfs -o ro none {place} && exec \"$@\"' sh"
     found = first(await routed.ask_as_process(mounted))
     assert found["says"] == f"nothing can be written in {place}: read-only file system"
-    assert "XDG_DATA_HOME" in found["advice"]
+    assert "ledger.url" in found["advice"]
 
 
 @has_namespaces
