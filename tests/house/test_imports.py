@@ -32,6 +32,7 @@ WITHIN_FUNCTIONS = {
         "claude_proxy.commands.own_look",
         "claude_proxy.commands.probe",
     },
+    "commands.log_place": {"claude_proxy.config.address", "claude_proxy.health_report"},
     "commands.uninstall": {"claude_proxy.credentials.key_store"},
     "demo.command": {"claude_proxy.demo.stage"},
     "service.commands": {"claude_proxy.config.load", "claude_proxy.config.tree"},
