@@ -1,6 +1,7 @@
 """The log that launchd has opened for the daemon: renamed when it has grown, by whichever process comes first."""
 
 import asyncio
+import fcntl
 import os
 import stat
 import sys
@@ -71,6 +72,25 @@ def test_another_process_goes_after_the_first_and_no_line_is_lost(path: Path, de
         os.close(other)
     texts = [path.read_text(), *(renamed(path, number).read_text() for number in (1, 2))]
     assert texts == ["again....\n", "renames..\nsecond...\n", "first....\n"]
+
+
+def test_one_that_comes_second_at_the_same_moment_renames_nothing(
+    path: Path, descriptor: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The other has renamed the file after we had looked and before we held the directory."""
+
+    def flock(directory: int, how: int) -> None:
+        before(directory, how)
+        path.rename(renamed(path, 1))
+        path.write_text("the other's\n")
+
+    before = fcntl.flock
+    log = LogFile(path, descriptor, largest=10)
+    write(log, "old.......")
+    monkeypatch.setattr(fcntl, "flock", flock)
+    write(log, "ours\n")
+    assert (path.read_text(), renamed(path, 1).read_text()) == ("the other's\nours\n", "old.......")
+    assert not renamed(path, 2).exists()
 
 
 def test_a_file_that_the_user_removed_is_made_again(path: Path, descriptor: int) -> None:

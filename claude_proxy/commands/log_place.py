@@ -7,8 +7,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from claude_proxy.config.address import listen_address
-from claude_proxy.health_report import NotAnswering, ask_health
 from claude_proxy.logfile import launchd_log
 from claude_proxy.service.launchd import Launchd
 from claude_proxy.service.plan import NAME, Plan
@@ -41,6 +39,14 @@ def find_log(config: Path | None, environment: Mapping[str, str]) -> LogPlace:
         return LogPlace(launchd_log(home))
     if Systemd(plan, environment).program() is not None:
         return LogPlace(None)
+    return _of_the_daemon(config, environment)
+
+
+def _of_the_daemon(config: Path | None, environment: Mapping[str, str]) -> LogPlace:
+    # Imported here because YAML and HTTP take 40 ms, for which the log of a service need not wait.
+    from claude_proxy.config.address import listen_address
+    from claude_proxy.health_report import NotAnswering, ask_health
+
     host, port = listen_address(config, environment)
     try:
         pid = ask_health(host, port).pid

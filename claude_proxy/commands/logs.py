@@ -107,10 +107,7 @@ def _journal(wanted: Wanted, most: int | None, follow: bool) -> Iterator[str]:
             text = (line.decode("utf-8", "replace").rstrip("\n") for line in process.stdout)
             found = chosen(text, Wanted(wanted.request))
             yield from found if follow else _last(found, most)
-        except GeneratorExit:
-            process.terminate()
-            raise
-        except KeyboardInterrupt:
+        except (GeneratorExit, KeyboardInterrupt):  # of who follows it: it would go on
             process.terminate()
             raise
     if process.returncode:

@@ -62,6 +62,12 @@ async def logs(home: Path, *arguments: str) -> tuple[int, list[str], str]:
     return code, printed.splitlines(), complained
 
 
+def assert_gone(pid: str) -> None:
+    """One that has ended and that nobody has waited for is gone, too."""
+    state = subprocess.run(["ps", "-o", "stat=", "-p", pid], capture_output=True, text=True, check=False).stdout
+    assert state.strip()[:1] in {"", "Z"}
+
+
 async def test_systemds_journal_is_asked_for_the_service(linux: Programs) -> None:
     code, lines, complained = await logs(linux.home)
     assert (code, complained) == (0, "")
@@ -138,8 +144,7 @@ def test_ctrl_c_ends_it_quietly_with_130_and_journalctl_too(linux: Programs) -> 
         terminal.types("\x03")
         assert terminal.ends() == 130
     assert terminal.screen.replace("^C", "").split() == ["followed"]
-    pid = (linux.home / "pid").read_text().strip()
-    assert subprocess.run(["ps", "-p", pid], capture_output=True, check=False).returncode == 1
+    assert_gone((linux.home / "pid").read_text().strip())
 
 
 async def test_what_comes_is_followed_and_sigint_ends_it_with_130(macos: Path, tmp_path: Path) -> None:
@@ -160,8 +165,11 @@ async def test_what_comes_is_followed_and_sigint_ends_it_with_130(macos: Path, t
     assert (process.returncode, printed, complained) == (130, b"", b"")
 
 
-async def test_a_reader_that_has_enough_ends_it_without_a_word(linux: Programs) -> None:
-    command = f"{sys.executable} -m claude_proxy logs -n 300 | head -n 1"
+@pytest.mark.parametrize("follow", ["", "-f"])
+async def test_a_reader_that_has_enough_ends_it_without_a_word(linux: Programs, follow: str) -> None:
+    if follow:
+        linux.put("journalctl", f"echo $$ > {linux.home}/pid; tail -n +2 {linux.home}/journal; exec sleep 600")
+    command = f"{sys.executable} -m claude_proxy logs -n 300 {follow} | head -n 1"
     process = await asyncio.create_subprocess_shell(
         command,
         env=linux.environment(),
@@ -170,4 +178,6 @@ async def test_a_reader_that_has_enough_ends_it_without_a_word(linux: Programs) 
     )
     async with asyncio.timeout(30):
         printed, complained = await process.communicate()
-    assert (printed.decode(), complained) == (LINES[1] + "\n", b"")
+    assert (printed.decode(), complained) == (LINES[0 if follow else 1] + "\n", b"")
+    if follow:
+        assert_gone((linux.home / "pid").read_text().strip())

@@ -47,6 +47,7 @@ WITHIN_FUNCTIONS = {
         "claude_proxy.commands.own_look",
         "claude_proxy.commands.probe",
     },
+    "commands.log_place": {"claude_proxy.config.address", "claude_proxy.health_report"},
     "commands.uninstall": {"claude_proxy.credentials.key_store"},
     "config.address": {"claude_proxy.config.layers", "claude_proxy.config.reader"},
     "commands.usage": {"claude_proxy.commands.usage_report"},

@@ -149,6 +149,10 @@ async def looks(shell: Shell) -> None:
         await shell.run("status", *options, ends=3)
     for model in ("claude-haiku-4-5-20251001", "claude-sonnet-5-5"):
         await shell.run("explain", "--model", model)
+    await shell.run("statusline")
+    await shell.run("logs", ends=3)
+    await shell.run("tail", ends=3)
+    await shell.run("uninstall", "--purge", "--dry-run")
 
 
 async def forgets(shell: Shell) -> None:
