@@ -47,6 +47,7 @@ WHILE_IT_SERVES = {
     f"{PROXY} check": Outcome(r"\Athe built-in configuration: nothing wrong\n\Z"),
     f"{PROXY} explain --model claude-haiku-4-5-20251001": Outcome(r"minimax.*keyring:minimax"),
     f"{PROXY} status": Outcome(r"\ADaemon +up .*\nLogin +Claude Code's own, handed on as it comes"),
+    f"{PROXY} ledger stats": Outcome(r"/claude-proxy/ledger\.db"),
     f"{PROXY} key list": Outcome(r"^minimax\b"),
 }
 
