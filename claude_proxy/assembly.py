@@ -1,12 +1,12 @@
 """The house put together: the only file that knows every concrete class. Lifetimes nest."""
 
-import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
+from claude_proxy.bookkeeping import answers_kept, reading, recording
 from claude_proxy.config.sections import takes_login
 from claude_proxy.config.settings import CredentialSettings, Settings, UpstreamSettings
 from claude_proxy.credentials.account import login_file
@@ -40,9 +40,6 @@ from claude_proxy.forwarding.attempt import Attempts
 from claude_proxy.forwarding.forwarder import Forwarder
 from claude_proxy.ledger.prices import PriceList
 from claude_proxy.ledger.pricing import Pricing
-from claude_proxy.ledger.settings import LedgerSettings
-from claude_proxy.ledger.sqlite import SqliteStore
-from claude_proxy.ledger.sqlite_file import set_aside
 from claude_proxy.observers.chain import ObserverChain
 from claude_proxy.observers.live import LiveEvents
 from claude_proxy.observers.log import ExchangeLog
@@ -64,12 +61,15 @@ from claude_proxy.upstreams.slots import Slots
 from claude_proxy.upstreams.transport import Transport, open_session
 from claude_proxy.upstreams.upstream import Upstream
 from claude_proxy.web.app import App
+from claude_proxy.web.conversations import ConversationsDoor
 from claude_proxy.web.drain import Drain
 from claude_proxy.web.events import EventsDoor
 from claude_proxy.web.guard import Guard
 from claude_proxy.web.health import Health
 from claude_proxy.web.messages import MessagesDoor
 from claude_proxy.web.models import ModelsDoor
+from claude_proxy.web.requests import RequestsDoor
+from claude_proxy.web.stats import StatsDoor
 
 Learn = Callable[[str], None]
 
@@ -114,7 +114,7 @@ class House:
         if self.recorder is not None:
             its = self.recorder.settings
             self.recorder.settings = replace(settings.ledger, enabled=its.enabled, path=its.path)
-            self.forwarder.keeps = _keeps(settings.ledger)
+            self.forwarder.keeps = answers_kept(settings.ledger)
         self.models.clear()
         self.models.update(listed_models(settings))
         self.forwarder.routes = build_routes(settings, self.environment, self.learn, kept, self.refresher)
@@ -146,14 +146,14 @@ async def assemble(
     async with (
         open_session() as session,
         Refresher(environment) as refresher,
-        _recording(settings.ledger, Recording(lambda: tuple(known), pricing.of)) as recorder,
+        recording(settings.ledger, Recording(lambda: tuple(known), pricing.of)) as recorder,
     ):
         transport = Transport(session)
         routes = build_routes(settings, environment, learn, refresher=refresher)
         models = listed_models(settings)
         metrics = Metrics(models.__contains__, pricing)
         quotas = QuotaWatch()
-        live = LiveEvents()
+        live = LiveEvents(pricing)
         metrics.registry.register(QuotaCollector(lambda: quotas.readings))
         metrics.registry.register(PriceListCollector(lambda: pricing.prices))
         observer = ObserverChain(
@@ -163,11 +163,12 @@ async def assemble(
         forwarder = Forwarder(routes, Attempts(transport, settings.retry, observer, header), observer)
         if recorder is not None:
             metrics.registry.register(LedgerCollector(lambda: recorder.state))
-            forwarder.keeps = _keeps(settings.ledger)
+            forwarder.keeps = answers_kept(settings.ledger)
         metrics.registry.register(
             StateCollector(lambda: drain.in_flight, partial(_states, forwarder), partial(_reads, forwarder))
         )
         guard = Guard(settings.access, port)
+        reads = reading(settings.ledger)
         app = App(
             guard,
             drain,
@@ -175,6 +176,9 @@ async def assemble(
             ModelsDoor(models),
             Health(drain, forwarder, metrics.render, CONTENT_TYPE, quotas.shown),
             EventsDoor(live, drain),
+            RequestsDoor(reads),
+            StatsDoor(reads),
+            ConversationsDoor(reads),
         )
         async with upkeep(partial(_supplies, forwarder), check_every):
             yield House(
@@ -192,30 +196,6 @@ async def assemble(
                 pricing,
                 recorder,
             )
-
-
-@asynccontextmanager
-async def _recording(settings: LedgerSettings, recording: Recording) -> AsyncIterator[Recorder | None]:
-    """The recorder, and in the end what it has not written yet; None where nothing is to be recorded."""
-    if not settings.enabled:
-        yield None
-        return
-    recorder = Recorder(
-        settings,
-        recording,
-        lambda breathe: SqliteStore(settings.path, breathe=breathe),
-        partial(set_aside, settings.path),
-    )
-    recorder.start()
-    try:
-        yield recorder
-    finally:
-        await asyncio.to_thread(recorder.close)
-
-
-def _keeps(settings: LedgerSettings) -> int | None:
-    """How much of each answer is kept; none of any where only its length is wanted."""
-    return settings.max_answer if settings.bodies else 0
 
 
 def _both(first: Learn, second: Learn) -> Learn:
@@ -304,6 +284,7 @@ def _upstream(
         sentinels=sentinels,
         takes_login=takes_login(settings.dialect, settings.base_url),
         sources=named.sources if named is not None else (),
+        plan=settings.plan,
     )
 
 

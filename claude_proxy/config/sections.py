@@ -215,6 +215,7 @@ def upstream(
             max_queue=reader.integer("max_queue", 0, 10_000, 100),
             queue_timeout=reader.duration("queue_timeout", 30.0),
         ),
+        plan=reader.boolean("plan"),
     )
     reader.finish(_SECRETS_HINT)
     known = reader.get("dialect") in (None, *DIALECTS)

@@ -45,7 +45,8 @@ class CredentialSettings:
 
 @dataclass(frozen=True, slots=True)
 class UpstreamSettings:
-    """One API that may be called. `auth` is None where the kind of credential decides."""
+    """One API that may be called. `auth` is None where the kind of credential decides; `plan` says that its key
+    belongs to a subscription."""
 
     name: str
     base_url: str
@@ -57,6 +58,7 @@ class UpstreamSettings:
     context_window: int
     transport: TransportSettings
     slots: SlotSettings
+    plan: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -111,7 +111,7 @@ class Attempts:
         """The call itself. What becomes of the answer is told to the upstream's breakers, where there is a caller."""
         request, upstream = exchange.request, target.upstream
         attempt.credential = credential.source if credential else ""
-        attempt.on_plan = credential.is_login if credential else None
+        attempt.on_plan = (credential.is_login or upstream.plan) if credential else None
         sent = outbound(request, target, credential, self._access_header)
         noted = self._noting(exchange, attempt, upstream, caller)
         answer: Answer | None = None

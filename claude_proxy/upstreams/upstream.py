@@ -26,7 +26,7 @@ class Upstream:
     """`base_url` has no trailing slash. `pass_through` says that the client's own login may serve it, `anonymous`
     that it asks for no credential, `auth` in which header it takes one (None: by the kind of credential),
     `takes_login` that a Claude login may be sent to its address, `sources` where its credential is looked for, in
-    order and as spelt."""
+    order and as spelt, `plan` that its key belongs to a subscription."""
 
     name: str
     base_url: str
@@ -43,6 +43,7 @@ class Upstream:
     sentinels: frozenset[str] = field(repr=False)  # one of them is the proxy's own access token
     takes_login: bool = True
     sources: tuple[str, ...] = ()
+    plan: bool = False
 
     @property
     def native(self) -> bool:

@@ -48,3 +48,16 @@ def test_all_that_is_wrong_is_told_at_once(tmp_path: Path) -> None:
         "prices.model: unknown setting; did you mean 'models'?",
     ):
         assert sum(words in each for each in told) == 1
+
+
+def test_an_upstream_s_key_may_belong_to_a_plan(tmp_path: Path) -> None:
+    text = (
+        "credentials: { coding: { sources: ['env:A_KEY'] } }\n"
+        "upstreams: { coding: { preset: kimi, credential: coding, plan: true } }\n"
+    )
+    upstreams = loaded(tmp_path, text).upstreams
+    assert {name: upstream.plan for name, upstream in upstreams.items()} == {
+        "claude": False,
+        "minimax": False,
+        "coding": True,
+    }

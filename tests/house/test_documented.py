@@ -11,7 +11,14 @@ import yaml
 from claude_proxy.config.environment import OLDER_NAMES
 from claude_proxy.config.load import default_text, load
 from claude_proxy.failures import FailureKind
-from claude_proxy.observers.metrics import LedgerCollector, Metrics, QuotaCollector, StateCollector
+from claude_proxy.ledger.prices import PriceList
+from claude_proxy.observers.metrics import (
+    LedgerCollector,
+    Metrics,
+    PriceListCollector,
+    QuotaCollector,
+    StateCollector,
+)
 from claude_proxy.observers.recorder import RecorderState
 from tests.house.source import PACKAGE, REPOSITORY, modules
 
@@ -24,6 +31,7 @@ def test_every_metric_stands_in_the_readme_and_no_other() -> None:
     metrics.registry.register(StateCollector(lambda: 0, dict, dict))
     metrics.registry.register(QuotaCollector(dict))
     metrics.registry.register(LedgerCollector(lambda: RecorderState(0, 0, 0, 0, 0)))
+    metrics.registry.register(PriceListCollector(PriceList))
     suffix = {"counter": "_total", "info": "_info"}
     declared = {family.name + suffix.get(family.type, "") for family in metrics.registry.collect()}
     assert set(re.findall(r"^\| `(claude_proxy_\w+)` \|", README, re.MULTILINE)) == declared

@@ -25,11 +25,18 @@ WITHIN_FUNCTIONS = {
     },
     "commands.ledger": {"claude_proxy.commands"},
     "commands.login": {"claude_proxy.commands.hand_over"},
+    "commands.prices": {
+        "claude_proxy.assembly",
+        "claude_proxy.commands.prices_text",
+        "claude_proxy.config.load",
+        "claude_proxy.ledger.prices",
+    },
     "commands.status": {
         "claude_proxy.commands.keychain_plan",
         "claude_proxy.commands.own_look",
         "claude_proxy.commands.probe",
     },
+    "commands.usage": {"claude_proxy.commands.usage_report"},
     "demo.command": {"claude_proxy.demo.stage"},
     "service.commands": {"claude_proxy.config.load", "claude_proxy.config.tree"},
     "toggle.address": {"claude_proxy.toggle.listen"},
@@ -38,6 +45,7 @@ WITHIN_FUNCTIONS = {
         "claude_proxy.daemon",
         "claude_proxy.explain",
         "claude_proxy.ledger.holder",
+        "claude_proxy.ledger.store",
     },
     "__main__": {"claude_proxy.cli"},
 }
