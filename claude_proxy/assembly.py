@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
+from claude_proxy.bookkeeping import answers_kept, reading, recording
 from claude_proxy.config.sections import takes_login
 from claude_proxy.config.settings import CredentialSettings, Settings, UpstreamSettings
 from claude_proxy.credentials.account import login_file
@@ -44,6 +45,7 @@ from claude_proxy.observers.live import LiveEvents
 from claude_proxy.observers.log import ExchangeLog
 from claude_proxy.observers.metrics import (
     CONTENT_TYPE,
+    LedgerCollector,
     Metrics,
     PriceListCollector,
     QuotaCollector,
@@ -51,18 +53,23 @@ from claude_proxy.observers.metrics import (
     UpstreamState,
 )
 from claude_proxy.observers.quota import QuotaWatch
+from claude_proxy.observers.recorder import Recorder
+from claude_proxy.observers.recording import Recording
 from claude_proxy.upstreams.breakers import Breakers
 from claude_proxy.upstreams.route import Route, RouteTable, Target
 from claude_proxy.upstreams.slots import Slots
 from claude_proxy.upstreams.transport import Transport, open_session
 from claude_proxy.upstreams.upstream import Upstream
 from claude_proxy.web.app import App
+from claude_proxy.web.conversations import ConversationsDoor
 from claude_proxy.web.drain import Drain
 from claude_proxy.web.events import EventsDoor
 from claude_proxy.web.guard import Guard
 from claude_proxy.web.health import Health
 from claude_proxy.web.messages import MessagesDoor
 from claude_proxy.web.models import ModelsDoor
+from claude_proxy.web.requests import RequestsDoor
+from claude_proxy.web.stats import StatsDoor
 
 Learn = Callable[[str], None]
 
@@ -83,11 +90,13 @@ class House:
     quotas: QuotaWatch
     refresher: Refresher
     pricing: Pricing
+    recorder: Recorder | None
 
     def reload(self, settings: Settings) -> None:
         """Puts another configuration in force for new requests; breakers and places are kept by name.
 
-        Where it listens, who may come in and its limits belong to the process: they stay until a restart.
+        Where it listens, who may come in and its limits belong to the process, and so does the ledger's file: they
+        stay until a restart.
         """
         was = self.settings
         settings = replace(settings, access=was.access, limits=was.limits, listen=was.listen)
@@ -102,6 +111,10 @@ class House:
         addresses = {name: upstream.base_url for name, upstream in was.upstreams.items()}
         self.quotas.keep(name for name, its in settings.upstreams.items() if its.base_url == addresses.get(name))
         self.pricing.prices = self.pricing.prices.under(settings.prices)
+        if self.recorder is not None:
+            its = self.recorder.settings
+            self.recorder.settings = replace(settings.ledger, enabled=its.enabled, path=its.path)
+            self.forwarder.keeps = answers_kept(settings.ledger)
         self.models.clear()
         self.models.update(listed_models(settings))
         self.forwarder.routes = build_routes(settings, self.environment, self.learn, kept, self.refresher)
@@ -124,26 +137,38 @@ async def assemble(
     `check_every` is in seconds: how often a stored login is looked after that is in use. `observers` are told after
     those of the house.
     """
+    known: set[str] = set()
+    learn = _both(learn, known.add)
     for secret in filter(None, (settings.access.token, settings.access.dashboard_password)):
         learn(secret)
     drain = Drain()
-    async with open_session() as session, Refresher(environment) as refresher:
+    pricing = Pricing(PriceList(settings.prices))
+    async with (
+        open_session() as session,
+        Refresher(environment) as refresher,
+        recording(settings.ledger, Recording(lambda: tuple(known), pricing.of)) as recorder,
+    ):
         transport = Transport(session)
         routes = build_routes(settings, environment, learn, refresher=refresher)
         models = listed_models(settings)
-        pricing = Pricing(PriceList(settings.prices))
         metrics = Metrics(models.__contains__, pricing)
         quotas = QuotaWatch()
-        live = LiveEvents()
+        live = LiveEvents(pricing)
         metrics.registry.register(QuotaCollector(lambda: quotas.readings))
         metrics.registry.register(PriceListCollector(lambda: pricing.prices))
-        observer = ObserverChain([ExchangeLog(pricing), metrics, quotas, live, *observers])
+        observer = ObserverChain(
+            [ExchangeLog(pricing), metrics, quotas, live, *([recorder] if recorder else []), *observers]
+        )
         header = settings.access.carried_in
         forwarder = Forwarder(routes, Attempts(transport, settings.retry, observer, header), observer)
+        if recorder is not None:
+            metrics.registry.register(LedgerCollector(lambda: recorder.state))
+            forwarder.keeps = answers_kept(settings.ledger)
         metrics.registry.register(
             StateCollector(lambda: drain.in_flight, partial(_states, forwarder), partial(_reads, forwarder))
         )
         guard = Guard(settings.access, port)
+        reads = reading(settings.ledger)
         app = App(
             guard,
             drain,
@@ -151,6 +176,9 @@ async def assemble(
             ModelsDoor(models),
             Health(drain, forwarder, metrics.render, CONTENT_TYPE, quotas.shown),
             EventsDoor(live, drain),
+            RequestsDoor(reads),
+            StatsDoor(reads),
+            ConversationsDoor(reads),
         )
         async with upkeep(partial(_supplies, forwarder), check_every):
             yield House(
@@ -166,7 +194,16 @@ async def assemble(
                 quotas,
                 refresher,
                 pricing,
+                recorder,
             )
+
+
+def _both(first: Learn, second: Learn) -> Learn:
+    def learn(secret: str) -> None:
+        first(secret)
+        second(secret)
+
+    return learn
 
 
 def build_routes(

@@ -13,10 +13,12 @@ import click
 
 from claude_proxy import __version__
 from claude_proxy.commands.key import key
+from claude_proxy.commands.ledger import ledger
 from claude_proxy.commands.login import login, logout
 from claude_proxy.commands.options import CONFIG, config_option, told_if_faulty
 from claude_proxy.commands.prices import prices
 from claude_proxy.commands.status import status
+from claude_proxy.commands.usage import usage
 from claude_proxy.config.layers import default_path, default_text
 from claude_proxy.demo.command import demo
 from claude_proxy.service.commands import service
@@ -24,7 +26,7 @@ from claude_proxy.toggle.commands import disable, enable
 
 
 @click.group(
-    commands=[demo, service, enable, disable, status, key, login, logout, prices],
+    commands=[demo, service, enable, disable, status, usage, prices, key, login, logout, ledger],
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 @click.version_option(__version__, prog_name="claude-proxy")
@@ -38,7 +40,9 @@ def main() -> None:
       claude-proxy service install
       claude-proxy enable
       claude-proxy status
+      claude-proxy usage
       claude-proxy key set minimax
+      claude-proxy ledger stats
       claude-proxy explain --model claude-haiku-4-5-20251001
     """
 
@@ -54,11 +58,12 @@ def serve(path: Path | None, **options: Any) -> None:
 
     \b
     Ctrl-C or SIGTERM lets running answers finish, a second one ends at once. SIGHUP reloads the configuration.
-    Exit codes: 0 ended after draining, 1 ended at once, 78 faulty configuration or address not free.
+    Exit codes: 0 ended after draining, 1 ended at once, 78 faulty configuration, or address or ledger not free.
     """
     from claude_proxy.config.load import load
     from claude_proxy.daemon import PortTaken
     from claude_proxy.daemon import serve as run_daemon
+    from claude_proxy.ledger.holder import LedgerHeld
 
     names = {
         "host": "listen.host",
@@ -70,7 +75,7 @@ def serve(path: Path | None, **options: Any) -> None:
     settings = told_if_faulty(lambda: load(path, os.environ, overrides))
     try:
         code = run_daemon(settings, dict(os.environ), lambda: load(path, os.environ, overrides))
-    except PortTaken as error:
+    except (PortTaken, LedgerHeld) as error:
         click.echo(f"claude-proxy: {error}", err=True)
         code = CONFIG
     sys.exit(code)
@@ -99,21 +104,28 @@ def check(path: Path | None) -> None:
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
     help="A file with a request's JSON body.",
 )
-def explain(path: Path | None, model: str | None, agent: str, request_file: Path | None) -> None:
-    """Say where a request would go, in which order, and with which credential; nothing is sent."""
-    from claude_proxy.config.load import load
-    from claude_proxy.explain import Question, explain_lines
+@click.option("--id", "of", help="A request that was recorded, by its id or the beginning of it.")
+def explain(path: Path | None, model: str | None, agent: str, request_file: Path | None, of: str | None) -> None:
+    """Say where a request would go, in which order, and with which credential; nothing is sent.
 
-    if (model is None) == (request_file is None):
-        raise click.UsageError("give either --model NAME or --request FILE")
-    body = request_file.read_bytes() if request_file else None
-    question = Question(model, agent == "sub", body)
+    Of a request that was recorded (--id) it says first what became of it.
+    """
+    from claude_proxy.config.load import load
+    from claude_proxy.explain import Question, explain_lines, recorded
+    from claude_proxy.ledger.store import LedgerError
+
+    if [model, request_file, of].count(None) != 2:
+        raise click.UsageError("give either --model NAME, --request FILE or --id ID")
     settings = told_if_faulty(lambda: load(path, os.environ))
     try:
-        for line in explain_lines(settings, os.environ, question):
+        question = Question(model, agent == "sub", request_file.read_bytes() if request_file else None)
+        before, question = recorded(settings, of) if of is not None else ([], question)
+        for line in (*before, *explain_lines(settings, os.environ, question)):
             click.echo(line)
+    except LedgerError as error:
+        raise click.ClickException(str(error)) from None
     except ValueError as error:
-        raise click.ClickException(f"{request_file}: {error}") from None
+        raise click.ClickException(f"{of or request_file}: {error}") from None
 
 
 @main.command()

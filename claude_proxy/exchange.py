@@ -64,11 +64,14 @@ class Transcript:
 
     def add(self, block: bytes) -> None:
         """A block, as it is handed to the client's connection."""
+        room = self.limit - self.size
         self.size += len(block)
-        if self.cut or self.size > self.limit:
-            self.cut = True
-        else:
+        if len(block) <= room:
             self.blocks.append(block)
+        else:
+            self.cut = True
+            if room > 0:
+                self.blocks.append(block[:room])
 
 
 @dataclass(slots=True)

@@ -1,13 +1,17 @@
-"""Where a request would go, and why, without sending anything anywhere but to the daemon's own /health."""
+"""Where a request would go, or went, and why, without sending anything anywhere but to the daemon's own /health."""
 
 import json
 from collections.abc import Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass
+from datetime import datetime
 
 from claude_proxy.assembly import build_routes
 from claude_proxy.config.settings import Settings
 from claude_proxy.credentials.credential import SupplyState
 from claude_proxy.health_report import HealthReport, NotAnswering, ask_health
+from claude_proxy.ledger.record import AttemptRecord, ExchangeRecord
+from claude_proxy.ledger.sqlite_reader import SqliteReader
 from claude_proxy.upstreams.route import Target
 from claude_proxy.wire.messages import MESSAGES, ClientRequest
 
@@ -34,6 +38,47 @@ def explain_lines(settings: Settings, environment: Mapping[str, str], question: 
         yield from _target(number, target, request.model, running)
     if running is None:
         yield f"daemon     does not answer on {settings.listen.host}:{settings.listen.port}; breakers are not known"
+
+
+def recorded(settings: Settings, of: str) -> tuple[list[str], Question]:
+    """What became of a request that was recorded, line by line, and the question where it would go now.
+
+    `of` is its id, or the beginning of it. Raises ValueError where there is no single one, LedgerError where the
+    ledger cannot be read.
+    """
+    with closing(SqliteReader(settings.ledger.path)) as reader:
+        record = reader.record(of)
+        if record is None:
+            raise ValueError(
+                f"no request with this id is recorded in {settings.ledger.path}, or more than one begin so"
+            )
+        bodies = reader.bodies(record.id)
+    if record.endpoint != MESSAGES:
+        raise ValueError(f"that was no request for a message, but {record.method} {record.endpoint}")
+    body = bodies.request if bodies is not None else None
+    # An upstream's words are among it, and they are meant for no terminal.
+    lines = ["".join(char if char.isprintable() else "?" for char in line) for line in _became(record)]
+    return lines, Question(record.asked_model, record.agent is not None, body)
+
+
+def _became(record: ExchangeRecord) -> Iterator[str]:
+    came = datetime.fromtimestamp(record.accepted).astimezone()
+    yield f"recorded   {record.id}  {came:%Y-%m-%d %H:%M:%S}"
+    yield f"took route {record.route or '(none)'}"
+    for number, attempt in enumerate(record.attempts, 1):
+        yield f"{number}. attempt {_tried(attempt)}"
+    cause = f": {record.cause}" if record.cause else ""
+    end = record.end or "has not ended, or its end was lost"
+    yield f"ended      {end}{f', {record.status}' if record.status else ''}{cause}"
+    yield ""
+    yield "and now it would go so:"
+
+
+def _tried(attempt: AttemptRecord) -> str:
+    took = f" after {attempt.ended_ms - attempt.started_ms} ms" if attempt.ended_ms is not None else ""
+    verdict = f"{attempt.failure}: {attempt.cause}" if attempt.failure else "answered"
+    credential = f", credential from {attempt.credential}" if attempt.credential else ""
+    return f"{attempt.upstream} as {attempt.model}{credential}: {attempt.status or '-'} {verdict}{took}"
 
 
 def _target(number: int, target: Target, model: str, running: HealthReport | None) -> Iterator[str]:

@@ -217,7 +217,7 @@ def test_explain_needs_either_a_model_or_a_request(home: Path, arguments: tuple[
     (home / "y").write_text("{}")
     result = run("explain", *(str(home / "y") if part == "y" else part for part in arguments))
     assert result.exit_code == 2
-    assert "give either --model NAME or --request FILE" in result.stderr
+    assert "give either --model NAME, --request FILE or --id ID" in result.stderr
 
 
 def test_explain_refuses_a_faulty_configuration(home: Path) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from claude_proxy.config import sections
 from claude_proxy.config.layers import default_path, default_text, lay
+from claude_proxy.config.ledger import ledger
 from claude_proxy.config.prices import prices
 from claude_proxy.config.reader import Reader
 from claude_proxy.config.settings import Settings
@@ -61,6 +62,7 @@ def _settings(tree: Node, file: Path | None, environment: Mapping[str, str], com
         breaker=sections.breaker(root.section("breaker")),
         models={name: models_reader.text(name, name) for name in models_reader.names()},
         prices=prices(root.section("prices")),
+        ledger=ledger(root.section("ledger"), environment),
     )
     root.finish()
     return settings

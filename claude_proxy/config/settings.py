@@ -8,6 +8,7 @@ from claude_proxy.credentials.credential import Scheme
 from claude_proxy.credentials.refresh import RefreshSettings
 from claude_proxy.forwarding.retry import RetrySettings
 from claude_proxy.ledger.prices import PriceSettings
+from claude_proxy.ledger.settings import LedgerSettings
 from claude_proxy.upstreams.breaker import BreakerSettings
 from claude_proxy.upstreams.route import Match
 from claude_proxy.upstreams.slots import SlotSettings
@@ -89,4 +90,5 @@ class Settings:
     retry: RetrySettings
     breaker: BreakerSettings
     models: Mapping[str, str]
-    prices: PriceSettings = field(default_factory=PriceSettings)
+    prices: PriceSettings
+    ledger: LedgerSettings

@@ -1,29 +1,19 @@
 """What the credential decides of an attempt: which one is used, whose refusal it was, what its words may say."""
 
-import re
 from dataclasses import replace
 
+from claude_proxy.credentials.brought import brought_secrets
 from claude_proxy.credentials.credential import (
     Credential,
     CredentialUnavailable,
     SubscriptionGuarded,
-    client_secrets,
 )
 from claude_proxy.credentials.pass_through import brings_sentinel
 from claude_proxy.credentials.spelling import SETUP_TOKEN_SOURCES
 from claude_proxy.failures import AttemptFailed, Failure, FailureKind
 from claude_proxy.logline import REDACTED, SHORTEST_SECRET
 from claude_proxy.upstreams.upstream import Upstream
-from claude_proxy.wire.headers import canonical
 from claude_proxy.wire.messages import ClientRequest
-from claude_proxy.wire.query import hidden_values
-
-# What Claude Code sends by itself. All else the user has it send (ANTHROPIC_CUSTOM_HEADERS), as a rule to a gateway
-# between us and the API: by their names alone such headers cannot be told to be harmless.
-_HARMLESS = re.compile(
-    r"(?!.*(?:auth|key|token|secret|password|credential))"
-    r"(?:(?:accept|anthropic|content|x-claude-code|x-stainless)(?:-.+)?|connection|host|user-agent|x-app)"
-)
 
 _LONGEST_MESSAGE = 1000  # characters of a peer's words in our log, /health and errors; what it said goes on whole
 
@@ -105,16 +95,10 @@ def repeats_secret(words: str, credential: Credential | None, request: ClientReq
 
 def _secrets(credential: Credential | None, request: ClientRequest) -> set[str]:
     """All that this request was sent with, by the client or by us, and that is long enough to be told from a word."""
-    secrets = {secret for _, secret in client_secrets(request.headers)} | hidden_values(request.query)
-    for key, value in request.headers:
-        name = canonical(key)
-        if name == "cookie":
-            secrets.update((value, *(part.partition("=")[2].strip() for part in value.split(";"))))
-        elif not _HARMLESS.fullmatch(name):
-            secrets.update((value, value.rpartition(" ")[2]))
-    if credential is not None:
+    secrets = brought_secrets(request)
+    if credential is not None and len(credential.secret) >= SHORTEST_SECRET:
         secrets.add(credential.secret)
-    return {secret for secret in secrets if len(secret) >= SHORTEST_SECRET}
+    return secrets
 
 
 async def _whose(failure: Failure, credential: Credential | None, upstream: Upstream) -> Failure:

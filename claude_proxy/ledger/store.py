@@ -4,7 +4,7 @@ A `LedgerStore` belongs to one thread, the writer's. A `LedgerReader` belongs to
 the event loop's: its answers come from the disk. tests/ledger/contract.py holds every store to all of this.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
@@ -35,13 +35,15 @@ class LedgerNewer(LedgerError):
 class Change:
     """Something to be written: a record, whether it has ended or not, and those of its bodies that are there now.
 
-    A record of an id that is known replaces what was written of it. `secrets` are replaced wherever a body, a header
-    or the query holds one of them.
+    A record of an id that is known replaces what was written of it, unless that has ended. `secrets` are replaced
+    wherever a body or a header holds one of them. `as_it_is`: a project that it does not name stays unknown, although
+    its conversation may know one.
     """
 
     record: ExchangeRecord
     bodies: Bodies | None = None
     secrets: frozenset[str] = field(default_factory=frozenset, repr=False)
+    as_it_is: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,6 +189,10 @@ class LedgerReader(Protocol):
     def totals(self, where: Filter, by: Sequence[By] = ()) -> list[Total]:
         """Sorted by key; one of all without `by`. Times of the filter count in whole buckets: those that begin before
         `until` and end after `since`. `end` does not count, and None of `conversation` and the others means all."""
+        ...
+
+    def remainders(self) -> Iterator[Total]:
+        """Totals by WHOLE_KEY of records that are gone."""
         ...
 
     def conversations(

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 from claude_proxy.exchange import Attempt, Exchange
 from claude_proxy.failures import Failure
+from claude_proxy.ledger.cost import dollars
+from claude_proxy.ledger.pricing import Pricing
 from claude_proxy.wire.sse import render
 
 KEPT = 500
@@ -32,7 +34,8 @@ class LiveEvents:
     and who comes again there with an id of this one is told everything that is new.
     """
 
-    def __init__(self, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, pricing: Pricing, clock: Callable[[], float] = time.time) -> None:
+        self._pricing = pricing
         self.last = int(clock() * 1000)
         """The id of the newest event."""
         self._kept: deque[bytes] = deque(maxlen=KEPT)
@@ -75,7 +78,7 @@ class LiveEvents:
         """Not told: the end says how many attempts there were."""
 
     def closed(self, exchange: Exchange) -> None:
-        usage = exchange.usage
+        usage, value = exchange.usage, self._pricing.of(exchange).list_value
         self._add(
             "end",
             {
@@ -91,7 +94,7 @@ class LiveEvents:
                 "input_tokens": usage.input_tokens,
                 "output_tokens": usage.output_tokens,
                 "cache_read": usage.cache_read_input_tokens,
-                "list_value": None,
+                "list_value": None if value is None else dollars(value),
                 "attempts": len(exchange.attempts),
             },
         )

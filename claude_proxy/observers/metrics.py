@@ -20,6 +20,7 @@ from claude_proxy.ledger.cost import PER_DOLLAR
 from claude_proxy.ledger.prices import PriceList, Tokens
 from claude_proxy.ledger.pricing import Pricing
 from claude_proxy.observers.quota import Reading
+from claude_proxy.observers.recorder import RecorderState
 from claude_proxy.wire.quota import Window
 from claude_proxy.wire.usage import Usage
 
@@ -219,6 +220,30 @@ class StateCollector(Collector):
         for (credential, source), count in self._reads().items():
             reads.add_metric((credential, source), count)
         yield reads
+
+
+class LedgerCollector(Collector):
+    """What the recorder has done and what waits for it, looked up at each scrape."""
+
+    def __init__(self, state: Callable[[], RecorderState]) -> None:
+        self._state = state
+
+    def collect(self) -> Iterable[Metric]:
+        state = self._state()
+        for name, told, count in (
+            ("written", "Exchanges whose record was written whole.", state.written),
+            (
+                "dropped",
+                "Records that were dropped: more waited than may, or they could not be written.",
+                state.dropped,
+            ),
+        ):
+            yield CounterMetricFamily(f"claude_proxy_ledger_records_{name}", told, count)
+        yield CounterMetricFamily("claude_proxy_ledger_failures", "Writes that failed, by any fault.", state.failures)
+        yield GaugeMetricFamily("claude_proxy_ledger_queue_records", "Records that wait to be written.", state.waiting)
+        yield GaugeMetricFamily(
+            "claude_proxy_ledger_queue_bytes", "About what these hold in memory, in bytes.", state.waiting_bytes
+        )
 
 
 class QuotaCollector(Collector):

@@ -26,6 +26,7 @@ from claude_proxy.toggle.shell_block import export_line
 from claude_proxy.toggle.status import Status, features_off
 from claude_proxy.toggle.switch import Outcome, Switch, Via, Wish
 from claude_proxy.toggle.tell import running_ones, tell, tell_lines, warn
+from claude_proxy.toggle.today import ask_today
 
 _EXTENSIONS = (".vscode", ".vscode-server", ".vscode-insiders", ".cursor")
 
@@ -190,6 +191,7 @@ def status(config: Path | None, *, as_json: bool) -> None:
         memory=sessions.resident_memory(pid) if isinstance(pid, int) else None,
         stale_sessions=_stale_sessions(now),
         features_off=features_off(now, environment),
+        today=ask_today(now.url) if isinstance(health, Health) else None,
     )
     if as_json:
         click.echo(json.dumps(told.as_json(), indent=2))

@@ -58,7 +58,7 @@ def ask(url: str) -> Health | Silence:
     """Asks the daemon at this URL how it is."""
     begun = time.perf_counter()
     try:
-        _, text = _get(url, "/health")
+        _, text = fetched(url, "/health")
         body = json.loads(text)
     except TimeoutError:
         return Silence(f"what listens there does not answer within {PATIENCE:g} s", taken=True)
@@ -75,14 +75,14 @@ def wants_token(url: str) -> bool:
     """Whether the daemon asks for its access token, which Claude Code must then be given."""
     try:
         # Answered from memory; unlike /health it is not for everybody.
-        error, _ = _get(url, "/v1/models")
+        error, _ = fetched(url, "/v1/models")
     except (OSError, http.client.HTTPException):
         return False
     return error == "access_token"
 
 
-def _get(url: str, path: str) -> tuple[str | None, bytes]:
-    """The kind of refusal, None where there is none, and the body."""
+def fetched(url: str, path: str) -> tuple[str | None, bytes]:
+    """The kind of refusal, None where there is none, and the body. Raises OSError and HTTPException."""
     host, port = host_and_port(url)
     connection = http.client.HTTPConnection(host, port, timeout=PATIENCE)
     try:

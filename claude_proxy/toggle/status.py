@@ -7,6 +7,7 @@ from typing import Any
 from claude_proxy.toggle.health import Health, Silence, mapping, sequence
 from claude_proxy.toggle.routing import Routing
 from claude_proxy.toggle.settings_text import HAIKU_MODEL, OLDER_HAIKU_MODEL, TOOL_SEARCH
+from claude_proxy.toggle.today import Today
 
 UP, DEGRADED, DOWN = 0, 1, 3
 
@@ -19,7 +20,8 @@ _BAD_CREDENTIAL = frozenset({"unusable", "refused"})
 @dataclass(frozen=True, slots=True)
 class Status:
     """Everything that `status` tells. `memory` in bytes, None where it cannot be known; `stale_sessions`: how many
-    running sessions were started before routing was on, None where that cannot be known."""
+    running sessions were started before routing was on, None where that cannot be known. `today` is what was used,
+    None where the daemon does not tell."""
 
     routing: Routing
     health: Health | Silence
@@ -28,6 +30,7 @@ class Status:
     memory: int | None = None
     stale_sessions: int | None = None
     features_off: tuple[str, ...] = ()
+    today: Today | None = None
 
     @property
     def exit_code(self) -> int:
@@ -56,6 +59,7 @@ class Status:
                 "memory_bytes": self.memory,
                 "health": health.body if isinstance(health, Health) else None,
             },
+            "today": None if self.today is None else dict(self.today),
             "features_off": list(self.features_off),
             "stale_sessions": self.stale_sessions,
             "warnings": list(self.warnings),

@@ -8,6 +8,7 @@ from typing import Any
 from claude_proxy.toggle.address import netloc
 from claude_proxy.toggle.health import Health, Silence, mapping
 from claude_proxy.toggle.status import Status, UpstreamStatus, upstreams
+from claude_proxy.toggle.today import today_text
 
 _NAMES = {"claude": "Claude", "minimax": "MiniMax", "claude-haiku-*": "Haiku"}
 _WINDOW = re.compile(r"(\d+)([hd])(?:_(\w+))?")
@@ -37,6 +38,8 @@ def lines(status: Status, now: float) -> Iterator[str]:
         yield _daemon(status, health, where)
         for upstream in upstreams(health):
             yield _line(_name(upstream.name), *_upstream(upstream, now))
+    if status.today is not None:
+        yield f"{'Today':<9} {today_text(status.today)}"
     if status.features_off:
         yield _line("Features", "off", " · ".join(status.features_off))
     if status.stale_sessions == 1:

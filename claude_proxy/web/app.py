@@ -11,6 +11,7 @@ from contextlib import nullcontext
 from aiohttp import HttpVersion10, web
 
 from claude_proxy import __version__
+from claude_proxy.web.conversations import ConversationsDoor
 from claude_proxy.web.drain import Drain
 from claude_proxy.web.errors import SERVER, Refused, refusal
 from claude_proxy.web.events import EventsDoor
@@ -19,6 +20,8 @@ from claude_proxy.web.health import Health, answer_json
 from claude_proxy.web.messages import MessagesDoor
 from claude_proxy.web.models import ModelsDoor
 from claude_proxy.web.openapi import openapi_json, openapi_yaml
+from claude_proxy.web.requests import RequestsDoor
+from claude_proxy.web.stats import StatsDoor
 from claude_proxy.wire.messages import COUNT_TOKENS, MESSAGES
 
 Door = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
@@ -43,6 +46,9 @@ class App:
         models: ModelsDoor,
         health: Health,
         events: EventsDoor,
+        requests: RequestsDoor,
+        stats: StatsDoor,
+        conversations: ConversationsDoor,
     ) -> None:
         self._guard = guard
         self._drain = drain
@@ -50,7 +56,21 @@ class App:
         self._doors: Mapping[tuple[str, str], Door] = {
             ("GET", "/"): _landing,
             ("GET", "/api/hello"): _landing,
+            ("GET", "/api/conversations"): conversations.list,
+            ("GET", "/api/conversations/project"): conversations.of_project,
+            ("GET", "/api/conversations/{id}"): conversations.one,
             ("GET", "/api/events"): events.answer,
+            ("GET", "/api/requests"): requests.list,
+            ("DELETE", "/api/requests"): requests.delete,
+            ("GET", "/api/requests/latest-date"): requests.latest_date,
+            ("GET", "/api/requests/summary"): requests.summary,
+            ("GET", "/api/requests/{id}"): requests.one,
+            ("GET", "/api/stats"): stats.all,
+            ("GET", "/api/stats/dashboard"): stats.dashboard,
+            ("GET", "/api/stats/hourly"): stats.hourly,
+            ("GET", "/api/stats/models"): stats.models,
+            ("GET", "/api/stats/organizations"): stats.organizations,
+            ("GET", "/api/stats/today"): stats.today,
             ("GET", "/health"): health.health,
             ("GET", "/livez"): health.livez,
             ("GET", "/metrics"): health.metrics,
@@ -75,11 +95,20 @@ class App:
         """The methods that are served at a path."""
         if path in _POST_ONLY:
             return frozenset({"POST"})
+        path = self._described(path)
         own = {method for method, served in self._doors if served == path}
         return frozenset(own | ({"HEAD"} if "GET" in own else set())) if own else _METHODS
 
+    def _described(self, path: str) -> str:
+        """The path as the table of doors has it: with {id} for what is one of many."""
+        parent, _, last = path.rpartition("/")
+        many = f"{parent}/{{id}}"
+        is_one = last and ("GET", many) in self._doors and ("GET", path) not in self._doors
+        return many if is_one else path
+
     def _door(self, method: str, path: str) -> Door:
-        door = self._doors.get(("GET" if method == "HEAD" else method, path))
+        known = path if path.startswith("/v1/") else self._described(path)
+        door = self._doors.get(("GET" if method == "HEAD" else method, known))
         if door is not None:
             return door
         allowed = self._methods(path)

@@ -3,8 +3,9 @@
 Numbers of any size, spellings of strings and white space survive, since only the parts that change are written.
 """
 
+import json
 import re
-from typing import Any
+from typing import Any, NoReturn
 
 import msgspec
 
@@ -53,6 +54,21 @@ def written(parts: object) -> bytes:
     return msgspec.json.encode(parts)
 
 
+def is_json(found: bytes) -> bool:
+    """Whether a text is JSON in UTF-8. Half a surrogate pair and numbers that nobody can hold are legal in it."""
+    try:
+        found.decode()
+        msgspec.json.decode(found, type=Raw)
+    except (UnicodeDecodeError, RecursionError):
+        return False
+    except msgspec.DecodeError:
+        try:
+            json.loads(found, parse_constant=_refuse, parse_int=str, parse_float=str)
+        except (ValueError, RecursionError):
+            return False
+    return True
+
+
 def items_dropped(array: bytes, dropped: set[int]) -> bytes:
     """The text of a list without some of its items; the others keep their bytes and the space between them."""
     pieces: list[bytes] = []
@@ -84,3 +100,7 @@ def item_replaced(array: bytes, wanted: int, new: bytes) -> bytes:
 
 def _bytes(part: Raw | bytes) -> bytes:
     return (part if isinstance(part, bytes) else bytes(memoryview(part))).lstrip(b" \t\r\n")
+
+
+def _refuse(constant: str) -> NoReturn:
+    raise ValueError(constant)

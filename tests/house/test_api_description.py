@@ -9,14 +9,20 @@ import yaml
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from claude_proxy import __version__
+from claude_proxy.ledger.store import Change
 from claude_proxy.wire.messages import COUNT_TOKENS, MESSAGES
 from tests.house.source import PACKAGE
-from tests.in_process import LOGIN, in_process
+from tests.in_process import LOGIN
+from tests.ledger.made_records import record
 from tests.stand_in import StandIn
+from tests.web.described import examples
 from tests.web.knocking import BODY, JSON, knock
+from tests.web.recorded_before import recorded_before
 
 DESCRIPTION: dict[str, Any] = yaml.safe_load((PACKAGE / "web" / "openapi.yaml").read_text())
 DESCRIBED = {(method.upper(), path) for path, item in DESCRIPTION["paths"].items() for method in item}
+
+RECORDED = record(1)
 
 # For people with a browser, for a client's warm-up, and for those who knock at the wrong door.
 NOT_FOR_PROGRAMS = {("GET", "/"), ("GET", "/api/hello"), ("POST", "/v1/chat/completions")}
@@ -54,10 +60,11 @@ def test_every_door_is_described_and_every_description_is_of_a_door() -> None:
 async def test_what_is_described_is_there(method: str, path: str, tmp_path: Path) -> None:
     async with StandIn() as upstream:
         config = {"upstreams": {"claude": {"base_url": upstream.url}}}
-        async with in_process(tmp_path, config) as daemon:
+        async with recorded_before(tmp_path, [Change(RECORDED)], config=config) as daemon:
             posted = method == "POST"
-            headers = [*LOGIN.items(), *([JSON] if posted else [])]
-            answer = await knock(daemon, method, path, headers, BODY if posted else None)
+            headers = [*LOGIN.items(), ("X-Requested-With", "a test"), *([JSON] if posted else [])]
+            target = examples(RECORDED.id, str(RECORDED.conversation))[method.lower(), path]
+            answer = await knock(daemon, method, target, headers, BODY if posted else None)
     operation = DESCRIPTION["paths"][path][method.lower()]
     assert answer.status == 200
     media = (answer.header("content-type") or "").partition(";")[0]

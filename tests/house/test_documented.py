@@ -12,7 +12,14 @@ from claude_proxy.config.environment import OLDER_NAMES
 from claude_proxy.config.load import default_text, load
 from claude_proxy.failures import FailureKind
 from claude_proxy.ledger.prices import PriceList
-from claude_proxy.observers.metrics import Metrics, PriceListCollector, QuotaCollector, StateCollector
+from claude_proxy.observers.metrics import (
+    LedgerCollector,
+    Metrics,
+    PriceListCollector,
+    QuotaCollector,
+    StateCollector,
+)
+from claude_proxy.observers.recorder import RecorderState
 from tests.house.source import PACKAGE, REPOSITORY, modules
 
 README = (REPOSITORY / "README.md").read_text()
@@ -23,6 +30,7 @@ def test_every_metric_stands_in_the_readme_and_no_other() -> None:
     metrics = Metrics(lambda _: True)
     metrics.registry.register(StateCollector(lambda: 0, dict, dict))
     metrics.registry.register(QuotaCollector(dict))
+    metrics.registry.register(LedgerCollector(lambda: RecorderState(0, 0, 0, 0, 0)))
     metrics.registry.register(PriceListCollector(PriceList))
     suffix = {"counter": "_total", "info": "_info"}
     declared = {family.name + suffix.get(family.type, "") for family in metrics.registry.collect()}

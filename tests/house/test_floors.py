@@ -13,7 +13,7 @@ FLOORS = [
     {"ledger", "upstreams"},
     {"forwarding", "observers"},
     {"web"},
-    {"config"},
+    {"bookkeeping", "config"},
     {"assembly", "handover", "listening", "notify"},
     {"shift", "health_report"},
     {"daemon", "explain"},

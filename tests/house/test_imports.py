@@ -23,6 +23,7 @@ WITHIN_FUNCTIONS = {
         "claude_proxy.credentials.credential",
         "claude_proxy.credentials.key_store",
     },
+    "commands.ledger": {"claude_proxy.commands"},
     "commands.login": {"claude_proxy.commands.hand_over"},
     "commands.prices": {
         "claude_proxy.assembly",
@@ -35,10 +36,17 @@ WITHIN_FUNCTIONS = {
         "claude_proxy.commands.own_look",
         "claude_proxy.commands.probe",
     },
+    "commands.usage": {"claude_proxy.commands.usage_report"},
     "demo.command": {"claude_proxy.demo.stage"},
     "service.commands": {"claude_proxy.config.load", "claude_proxy.config.tree"},
     "toggle.address": {"claude_proxy.toggle.listen"},
-    "cli": {"claude_proxy.config.load", "claude_proxy.daemon", "claude_proxy.explain"},
+    "cli": {
+        "claude_proxy.config.load",
+        "claude_proxy.daemon",
+        "claude_proxy.explain",
+        "claude_proxy.ledger.holder",
+        "claude_proxy.ledger.store",
+    },
     "__main__": {"claude_proxy.cli"},
 }
 

@@ -9,16 +9,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from claude_proxy.exchange import End
+from claude_proxy.ledger.pricing import Pricing
 from claude_proxy.observers.live import KEPT, LiveEvents
 from claude_proxy.wire.sse import events
 from claude_proxy.wire.usage import Usage
 from tests.client_requests import message_request, other_request
 from tests.observers.closed_exchanges import REFUSED, attempt, exchange
 
+PRICING = Pricing()
+
 
 def filled(number: int) -> tuple[LiveEvents, int]:
     """So many events, and the id before the first of them."""
-    live = LiveEvents()
+    live = LiveEvents(PRICING)
     before = live.last
     for count in range(number):
         live.closed(exchange(id=f"req_cp_{count}"))
@@ -34,7 +37,7 @@ def ids(heard: Sequence[bytes]) -> list[int]:
 
 
 def test_an_exchange_is_told_when_it_begins_and_when_it_ends() -> None:
-    live = LiveEvents()
+    live = LiveEvents(PRICING)
     before = live.last
     one = exchange(message_request(stream=True), attempts=[attempt(), attempt()])
     live.began(one)
@@ -63,13 +66,13 @@ def test_an_exchange_is_told_when_it_begins_and_when_it_ends() -> None:
         "input_tokens": 10,
         "output_tokens": 7,
         "cache_read": 5,
-        "list_value": None,
+        "list_value": "0.00014775",
         "attempts": 2,
     }
 
 
 def test_what_is_not_known_is_null() -> None:
-    live = LiveEvents()
+    live = LiveEvents(PRICING)
     before = live.last
     lost = exchange(
         other_request("GET", "/v1/files"), first_byte=None, route="", upstream="", usage=Usage(), attempts=[]
@@ -84,7 +87,7 @@ def test_what_is_not_known_is_null() -> None:
 
 
 def test_a_subagent_and_a_failure_are_told_as_such() -> None:
-    live = LiveEvents()
+    live = LiveEvents(PRICING)
     before = live.last
     live.began(exchange(message_request(("x-claude-code-agent-id", "a1"))))
     live.closed(exchange(end=End.CLIENT_GONE, status=499))
@@ -94,7 +97,7 @@ def test_a_subagent_and_a_failure_are_told_as_such() -> None:
 
 
 def test_a_path_of_any_length_is_kept_short() -> None:
-    live = LiveEvents()
+    live = LiveEvents(PRICING)
     before = live.last
     live.began(exchange(other_request("GET", f"/v1/{'x' * 50_000}")))
     (block,) = live.after(before).events
@@ -117,13 +120,13 @@ def test_who_knows_the_newest_is_told_nothing_and_who_is_of_another_time_everyth
     assert ids(live.after(live.last + 1000).events) == [before + 1, before + 2, before + 3]
     assert ids(live.after(0).events) == [before + 1, before + 2, before + 3]
     assert live.after(0).missed
-    assert LiveEvents().after(0).events == ()
+    assert LiveEvents(PRICING).after(0).events == ()
 
 
 def test_a_process_that_comes_later_goes_on_with_higher_ids() -> None:
     live, _ = filled(3)
     later = live.last / 1000 + 1
-    assert LiveEvents(clock=lambda: later).last > live.last
+    assert LiveEvents(PRICING, clock=lambda: later).last > live.last
 
 
 @given(st.integers(0, 30), st.lists(st.integers(1, 12), min_size=1))

@@ -14,8 +14,10 @@ from hypothesis import strategies as st
 from multidict import CIMultiDict
 from yarl import URL
 
+from claude_proxy.ledger.pricing import Pricing
 from claude_proxy.observers.live import LiveEvents
 from claude_proxy.web.app import App
+from claude_proxy.web.conversations import ConversationsDoor
 from claude_proxy.web.drain import Drain
 from claude_proxy.web.errors import Refused
 from claude_proxy.web.events import EventsDoor
@@ -23,6 +25,9 @@ from claude_proxy.web.guard import AccessSettings, Guard
 from claude_proxy.web.health import Health
 from claude_proxy.web.messages import MessagesDoor
 from claude_proxy.web.models import ModelsDoor
+from claude_proxy.web.reading import LedgerReads
+from claude_proxy.web.requests import RequestsDoor
+from claude_proxy.web.stats import StatsDoor
 
 HOST = ("Host", "127.0.0.1:8082")
 FOREIGN = ("Host", "evil.example")
@@ -40,9 +45,20 @@ class Doors:
         messages.answer.side_effect = self._answer
         health = mock.create_autospec(Health, instance=True)
         health.livez.side_effect = self._answer
-        events = EventsDoor(LiveEvents(), self.drain)
+        reads = LedgerReads(None)
+        events = EventsDoor(LiveEvents(Pricing()), self.drain)
         guard = Guard(access or AccessSettings(), 8082)
-        self.app = App(guard, self.drain, messages, ModelsDoor({}), health, events)
+        self.app = App(
+            guard,
+            self.drain,
+            messages,
+            ModelsDoor({}),
+            health,
+            events,
+            RequestsDoor(reads),
+            StatsDoor(reads),
+            ConversationsDoor(reads),
+        )
 
     async def _answer(self, request: web.BaseRequest) -> web.Response:
         self.forwarded.append(request.raw_path)

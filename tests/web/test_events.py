@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from claude_proxy.ledger.pricing import Pricing
 from claude_proxy.observers.live import KEPT, LiveEvents
 from claude_proxy.web.drain import Drain
 from claude_proxy.web.events import MOST_LISTENERS, EventsDoor
@@ -49,21 +50,23 @@ def happen(live: LiveEvents, number: int = 1) -> None:
         live.closed(exchange())
 
 
-async def test_a_request_is_told_as_it_ends(daemon: InProcess) -> None:
+async def test_a_request_is_told_as_it_begins_and_as_it_ends(daemon: InProcess) -> None:
     async with listening(daemon.port) as listener:
         assert listener.head.startswith("HTTP/1.1 200")
         for header in ("text/event-stream", "Cache-Control: no-store", "Connection: close"):
             assert header in listener.head
         answer = await ask(f"{daemon.url}/v1/messages", claude_body(stream=True), LOGIN)
-        (end,) = await listener.heard(1)
-    assert end.name == "end"
-    assert end.data["id"] == answer.headers["x-claude-proxy-request-id"]
+        begin, end = await listener.heard(2)
+    assert (begin.name, end.name) == ("begin", "end")
+    assert begin.data["id"] == end.data["id"] == answer.headers["x-claude-proxy-request-id"]
+    assert begin.id is not None
+    assert end.id == begin.id + 1
     assert (end.data["upstream"], end.data["status"], end.data["end"]) == ("claude", 200, "complete")
     assert end.data["output_tokens"] > 0
 
 
 async def test_who_comes_again_is_told_what_came_meanwhile_and_nothing_twice() -> None:
-    live = LiveEvents()
+    live = LiveEvents(Pricing())
     async with door(live) as (port, _, _):
         async with listening(port, host=HOST) as listener:
             happen(live, 2)
@@ -77,7 +80,7 @@ async def test_who_comes_again_is_told_what_came_meanwhile_and_nothing_twice() -
 
 
 async def test_a_page_may_say_in_its_address_from_where_on() -> None:
-    live = LiveEvents()
+    live = LiveEvents(Pricing())
     happen(live, 5)
     async with door(live) as (port, _, _):
         async with listening(port, query=f"?last_event_id={live.last - 2}", host=HOST) as listener:
@@ -88,7 +91,7 @@ async def test_a_page_may_say_in_its_address_from_where_on() -> None:
 
 
 async def test_who_was_away_for_too_long_is_told_so_and_then_what_is_kept() -> None:
-    live = LiveEvents()
+    live = LiveEvents(Pricing())
     before = live.last
     happen(live, KEPT + 1)
     async with door(live) as (port, _, _), listening(port, query=f"?last_event_id={before}", host=HOST) as listener:
@@ -114,13 +117,13 @@ async def test_a_head_is_answered_without_listening(daemon: InProcess) -> None:
 
 
 async def test_silence_is_broken_by_comments() -> None:
-    async with door(LiveEvents(), alive=0.01) as (port, _, _), listening(port, host=HOST) as listener:
+    async with door(LiveEvents(Pricing()), alive=0.01) as (port, _, _), listening(port, host=HOST) as listener:
         await listener.sees(": still here\n\n: still here\n\n")
         assert listener.events == []
 
 
 async def test_a_busy_daemon_is_told_in_few_pieces() -> None:
-    live = LiveEvents()
+    live = LiveEvents(Pricing())
     async with door(live, pace=0.2) as (port, _, _), listening(port, host=HOST) as listener:
         await listener.sees("retry:")
         for _ in range(50):
@@ -131,7 +134,7 @@ async def test_a_busy_daemon_is_told_in_few_pieces() -> None:
 
 
 async def test_there_is_room_for_some_and_again_when_one_has_left() -> None:
-    async with door(LiveEvents()) as (port, _, events), contextlib.AsyncExitStack() as stack:
+    async with door(LiveEvents(Pricing())) as (port, _, events), contextlib.AsyncExitStack() as stack:
         for _ in range(MOST_LISTENERS - 1):
             await stack.enter_async_context(listening(port, host=HOST))
         async with listening(port, host=HOST), listening(port, host=HOST) as one_more:
@@ -165,7 +168,7 @@ async def keep_busy(live: LiveEvents) -> None:
 
 
 async def test_who_does_not_read_is_sent_away_after_a_while() -> None:
-    live = LiveEvents()
+    live = LiveEvents(Pricing())
     async with door(live, patience=0.1) as (port, _, events), who_does_not_read(port):
         await eventually(lambda: events.listeners == 1)
         await keep_busy(live)
@@ -173,7 +176,7 @@ async def test_who_does_not_read_is_sent_away_after_a_while() -> None:
 
 
 async def test_who_falls_behind_is_sent_away_and_nobody_else() -> None:
-    live = LiveEvents()
+    live = LiveEvents(Pricing())
     async with door(live) as (port, _, events), listening(port, host=HOST) as listener, who_does_not_read(port) as slow:
         await eventually(lambda: events.listeners == 2)
         raw = listener.connection.raw
@@ -189,7 +192,7 @@ async def test_who_falls_behind_is_sent_away_and_nobody_else() -> None:
 
 
 async def test_a_drain_sends_all_listeners_away_at_once_and_properly() -> None:
-    live = LiveEvents()
+    live = LiveEvents(Pricing())
     async with (
         door(live) as (port, drain, events),
         listening(port, host=HOST) as one,
@@ -209,7 +212,7 @@ async def test_a_drain_sends_all_listeners_away_at_once_and_properly() -> None:
 
 
 async def test_a_drain_is_not_held_up_by_who_does_not_read() -> None:
-    live = LiveEvents()
+    live = LiveEvents(Pricing())
     async with door(live) as (port, drain, events), who_does_not_read(port):
         await eventually(lambda: events.listeners == 1)
         await keep_busy(live)

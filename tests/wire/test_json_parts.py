@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from claude_proxy.wire.json_parts import item_replaced, items_dropped, listed, opened, text, value, written
+from claude_proxy.wire.json_parts import is_json, item_replaced, items_dropped, listed, opened, text, value, written
 
 # Values that do not survive a reader and a writer: their bytes must.
 ODD = [
@@ -121,3 +121,17 @@ def test_replacing_an_item_changes_no_other_byte(items: list[tuple[bytes, bytes,
 def test_an_item_that_is_not_there_cannot_be_replaced() -> None:
     with pytest.raises(IndexError):
         item_replaced(b"[1, 2]", 2, b"3")
+
+
+@pytest.mark.parametrize(
+    "found", [b"{}", b' [1e400, "\\ud83d"] ', b"12345678901234567890123", '"\u00e9"'.encode(), b"null"]
+)
+def test_what_json_allows_is_json(found: bytes) -> None:
+    assert is_json(found)
+
+
+@pytest.mark.parametrize(
+    "found", [b"", b"{", b"NaN", b"[Infinity]", b'"\xff"', b"{}x", b"event: x", b"[" * 100_000, b'{"a":"\xff"}']
+)
+def test_what_is_no_json_or_no_utf_8_is_none(found: bytes) -> None:
+    assert not is_json(found)

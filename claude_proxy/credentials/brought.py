@@ -1,0 +1,38 @@
+"""What a request was sent with that may be a secret: of the client's headers and query, all that is not harmless."""
+
+import re
+
+from claude_proxy.credentials.credential import client_secrets
+from claude_proxy.logline import SHORTEST_SECRET
+from claude_proxy.wire.headers import Headers, canonical
+from claude_proxy.wire.messages import ClientRequest
+from claude_proxy.wire.query import hidden_values
+
+# What Claude Code sends by itself. All else the user has it send (ANTHROPIC_CUSTOM_HEADERS), as a rule to a gateway
+# between us and the API: by their names alone such headers cannot be told to be harmless.
+_HARMLESS = re.compile(
+    r"(?!.*(?:auth|key|token|secret|password|credential))"
+    r"(?:(?:accept|anthropic|content|x-claude-code|x-stainless)(?:-.+)?|connection|host|user-agent|x-app)"
+)
+
+
+def is_harmless(name: str) -> bool:
+    """Whether a header of this canonical name holds no secret."""
+    return _HARMLESS.fullmatch(name) is not None
+
+
+def harmless(headers: Headers) -> Headers:
+    """The headers that may be shown and kept."""
+    return tuple((key, value) for key, value in headers if is_harmless(canonical(key)))
+
+
+def brought_secrets(request: ClientRequest) -> set[str]:
+    """All that the client sent with it, and that is long enough to be told from a word."""
+    secrets = {secret for _, secret in client_secrets(request.headers)} | hidden_values(request.query)
+    for key, value in request.headers:
+        name = canonical(key)
+        if name == "cookie":
+            secrets.update((value, *(part.partition("=")[2].strip() for part in value.split(";"))))
+        elif not is_harmless(name):
+            secrets.update((value, value.rpartition(" ")[2]))
+    return {secret for secret in secrets if len(secret) >= SHORTEST_SECRET}

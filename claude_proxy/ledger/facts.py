@@ -1,0 +1,104 @@
+"""What a request says of its conversation: which one, how it began, and in which directory Claude Code works.
+
+Read in the writer's thread, never on the way of the request. Seen with Claude Code 2.1.197: its system prompt has a
+line `Primary working directory: /…`, a subagent's `Working directory: /…`; a title's has none. What the client adds
+to a message of the user stands in blocks of their own, which begin with `<system-reminder>`.
+"""
+
+import hashlib
+import json
+import re
+from dataclasses import dataclass
+
+import msgspec
+
+from claude_proxy.wire.json_parts import listed, opened, text, value
+from claude_proxy.wire.messages import Background, ClientRequest
+
+LONGEST_MESSAGE = 200
+"""Characters that are kept of a conversation's first message."""
+
+_LONGEST_PATH = 1024
+# In the JSON text of the prompt, where a line ends with \n and a quotation mark is escaped.
+_DIRECTORY = re.compile(rb'(?:\\n|")[ \t-]*(?:Primary w|W)orking directory: ((?:[^"\\]|\\[^n])+)')
+_REMINDER = "<system-reminder>"
+_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """None where the request does not say."""
+
+    session: str | None = None
+    conversation: str | None = None
+    message_count: int | None = None
+    first_message: str | None = None
+    project: str | None = None
+    background: Background | None = None
+
+
+def read_facts(request: ClientRequest) -> Facts:
+    """The facts of a request with a Messages body; of any other there are none."""
+    members = request.members
+    session = request.session_id or _session_of_user(request.user_id)
+    if members is None:
+        return Facts(session, session)
+    system = members.raw("system") or b""
+    background = request.background
+    try:
+        messages = listed(members.raw("messages")) or []
+        says = request.is_messages and background is None and request.agent_id is None
+        opening = _first_words(messages) if says else None
+    except _UNREADABLE:
+        messages, opening = [], None
+    conversation = session
+    if conversation is None and messages and request.is_messages:
+        # Other clients name no session: how it begins is the same with each turn.
+        begins = hashlib.blake2b(system + b"\0" + bytes(memoryview(messages[0])), digest_size=12)
+        conversation = f"hash_{begins.hexdigest()}"
+    return Facts(session, conversation, len(messages), opening, _directory(system), background)
+
+
+def _session_of_user(user_id: str | None) -> str | None:
+    """Claude Code's `metadata.user_id` is JSON that names the session too."""
+    if not user_id or not user_id.startswith("{"):
+        return None
+    try:
+        found = json.loads(user_id).get("session_id")
+    except (ValueError, AttributeError, RecursionError):
+        return None
+    return found if isinstance(found, str) and 0 < len(found) <= 100 else None
+
+
+def _directory(system: bytes) -> str | None:
+    found = _DIRECTORY.search(system)
+    if found is None:
+        return None
+    try:
+        path = json.loads(b'"%b"' % found[1])
+    except ValueError:
+        return None
+    path = path.strip()
+    absolute = path.startswith(("/", "~")) or re.match(r"[A-Za-z]:\\", path)
+    return path if absolute and len(path) <= _LONGEST_PATH and path.isprintable() else None
+
+
+def _first_words(messages: list[msgspec.Raw]) -> str | None:
+    """What the user said first, in one line; not what the client has added."""
+    for message in messages:
+        members = opened(message) or {}
+        if text(members.get("role")) != "user":
+            continue
+        content = members.get("content")
+        blocks = listed(content)
+        texts = [text(content)] if blocks is None else [_text_of(block) for block in blocks]
+        for said in texts:
+            if said and not said.lstrip().startswith(_REMINDER):
+                return " ".join(said[: LONGEST_MESSAGE * 4].split())[:LONGEST_MESSAGE] or None
+    return None
+
+
+def _text_of(block: msgspec.Raw) -> str | None:
+    members = opened(block) or {}
+    found = value(members.get("text")) if text(members.get("type")) == "text" else None
+    return found if isinstance(found, str) else None

@@ -1,0 +1,168 @@
+"""Records as rows: what has a column of its own, and what lies packed beside it."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from typing import Any
+
+from claude_proxy.ledger.packing import pack, unpack
+from claude_proxy.ledger.record import AttemptRecord, ExchangeRecord, Kept
+from claude_proxy.ledger.store import By, Total
+from claude_proxy.wire.usage import Iteration, Usage
+
+USAGE_COLUMNS = (
+    "input_tokens",
+    "output_tokens",
+    "cache_creation_input_tokens",
+    "cache_read_input_tokens",
+    "cache_creation_5m_input_tokens",
+    "cache_creation_1h_input_tokens",
+    "thinking_tokens",
+    "web_search_requests",
+    "web_fetch_requests",
+    "code_execution_requests",
+)
+_PLAIN_COLUMNS = (
+    "id",
+    "accepted",
+    "endpoint",
+    "asked_model",
+    "model",
+    "upstream",
+    "session",
+    "conversation",
+    "agent",
+    "project",
+    "organization",
+    "status",
+    "end",
+    "total_ms",
+    "list_value",
+    "billed",
+    "covered",
+    "unpriced_tokens",
+    "kept",
+    "altered",
+)
+COLUMNS = (*_PLAIN_COLUMNS, *USAGE_COLUMNS, "more")
+"""Of the table `exchange`, in the order of `row`; `number` and `epoch` are the ledger's own."""
+
+SUMS = tuple(field.name for field in fields(Total) if field.name != "key")
+KEY = tuple(str(by) for by in By)
+
+_MORE_FIELDS = tuple(
+    field.name
+    for field in fields(ExchangeRecord)
+    if field.name not in {*_PLAIN_COLUMNS, "number", "usage", "attempts", "first_message"}
+)
+_MORE_OF_USAGE = ("service_tier", "speed", "inference_geo")
+_DEFAULTS = ExchangeRecord("", 0.0, "", "")
+
+
+def row(record: ExchangeRecord) -> list[Any]:
+    """The values of COLUMNS."""
+    usage = record.usage
+    return [
+        *(getattr(record, name) for name in _PLAIN_COLUMNS),
+        *(getattr(usage, name) for name in USAGE_COLUMNS),
+        pack(json.dumps(_more(record), separators=(",", ":"), ensure_ascii=False).encode("utf-8", "surrogatepass")),
+    ]
+
+
+def record(number: int, values: Sequence[Any]) -> ExchangeRecord:
+    """The record of such a row. Raises ValueError where it is damaged."""
+    named = dict(zip(COLUMNS, values, strict=True))
+    more = json.loads(unpack(named.pop("more")).decode("utf-8", "surrogatepass"))
+    usage = {name: named.pop(name) for name in USAGE_COLUMNS}
+    try:
+        named["kept"], named["altered"] = Kept(named["kept"]), bool(named["altered"])
+        return ExchangeRecord(
+            number=number,
+            usage=usage_of({**usage, **more.pop("usage", {})}),
+            attempts=tuple(_attempt(attempt) for attempt in more.pop("attempts", ())),
+            **named,
+            **more,
+        )
+    except (TypeError, KeyError) as error:
+        raise ValueError(f"a record is damaged: {type(error).__name__}") from None
+
+
+def _more(of: ExchangeRecord) -> dict[str, Any]:
+    more = {name: value for name in _MORE_FIELDS if (value := getattr(of, name)) != getattr(_DEFAULTS, name)}
+    more.setdefault("method", of.method)
+    if "rate_limit" in more:
+        more["rate_limit"] = dict(of.rate_limit)
+    if of.attempts:
+        more["attempts"] = [attempt_shown(attempt) for attempt in of.attempts]
+    if beside := {name: value for name, value in usage_shown(of.usage).items() if name not in USAGE_COLUMNS}:
+        more["usage"] = beside
+    return more
+
+
+def usage_shown(usage: Usage) -> dict[str, Any]:
+    """What is said of it, as JSON can write it."""
+    shown: dict[str, Any] = {
+        name: value for name in (*USAGE_COLUMNS, *_MORE_OF_USAGE) if (value := getattr(usage, name)) is not None
+    }
+    if usage.iterations is not None:
+        shown["iterations"] = [
+            {"kind": one.kind, "model": one.model, "usage": usage_shown(one.usage)} for one in usage.iterations
+        ]
+    return shown
+
+
+def usage_of(shown: Mapping[str, Any]) -> Usage:
+    """The other way."""
+    values = dict(shown)
+    if (iterations := values.get("iterations")) is not None:
+        values["iterations"] = tuple(Iteration(one["kind"], one["model"], usage_of(one["usage"])) for one in iterations)
+    return Usage(**values)
+
+
+def attempt_shown(attempt: AttemptRecord) -> dict[str, Any]:
+    """An attempt as JSON can write it, without what is not said of it."""
+    shown = {
+        field.name: value for field in fields(attempt) if (value := getattr(attempt, field.name)) not in (None, "")
+    }
+    if attempt.usage is not None:
+        shown["usage"] = usage_shown(attempt.usage)
+    return shown
+
+
+def _attempt(shown: Mapping[str, Any]) -> AttemptRecord:
+    values = {"upstream": "", "model": "", "credential": "", "ended_ms": None, "status": None, **shown}
+    if "usage" in values:
+        values["usage"] = usage_of(values["usage"])
+    return AttemptRecord(**values)
+
+
+def record_shown(of: ExchangeRecord) -> dict[str, Any]:
+    """A record as JSON can write it, without what is not said of it; its number is its ledger's affair."""
+    shown = {
+        field.name: value
+        for field in fields(of)
+        if field.name not in {"number", "usage", "attempts", "rate_limit"}
+        and (value := getattr(of, field.name)) != getattr(_DEFAULTS, field.name)
+    }
+    if of.attempts:
+        shown["attempts"] = [attempt_shown(attempt) for attempt in of.attempts]
+    if usage := usage_shown(of.usage):
+        shown["usage"] = usage
+    if of.rate_limit:
+        shown["rate_limit"] = dict(of.rate_limit)
+    return shown
+
+
+def record_of(shown: Mapping[str, Any]) -> ExchangeRecord:
+    """The other way. Raises ValueError where it is no record."""
+    values = {"id": "", "accepted": 0.0, "method": "", "endpoint": "", **shown}
+    try:
+        values["usage"] = usage_of(values.get("usage", {}))
+        values["attempts"] = tuple(_attempt(attempt) for attempt in values.get("attempts", ()))
+        values["kept"] = Kept(values.get("kept", Kept.NONE))
+        made = ExchangeRecord(**values)
+    except (TypeError, KeyError, AttributeError) as error:
+        raise ValueError(f"no record: {error}") from None
+    if not (isinstance(made.id, str) and made.id and isinstance(made.accepted, (int, float))):
+        raise ValueError("no record: it has no id, or no time")
+    return made

@@ -1,0 +1,23 @@
+"""The settings of the ledger."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from claude_proxy.ledger.store import Retention
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerSettings:
+    """`path` is the database; sizes in bytes, times in seconds. `bodies` False: no headers or bodies are kept.
+
+    The queue is bounded by a number of records and by what they hold; `max_answer` is what is kept of one answer.
+    """
+
+    enabled: bool
+    path: Path
+    retention: Retention
+    bodies: bool
+    max_answer: int
+    flush_interval: float
+    queue_records: int
+    queue_size: int
