@@ -58,11 +58,12 @@ def serve(path: Path | None, **options: Any) -> None:
 
     \b
     Ctrl-C or SIGTERM lets running answers finish, a second one ends at once. SIGHUP reloads the configuration.
-    Exit codes: 0 ended after draining, 1 ended at once, 78 faulty configuration or address not free.
+    Exit codes: 0 ended after draining, 1 ended at once, 78 faulty configuration, or address or ledger not free.
     """
     from claude_proxy.config.load import load
     from claude_proxy.daemon import PortTaken
     from claude_proxy.daemon import serve as run_daemon
+    from claude_proxy.ledger.holder import LedgerHeld
 
     names = {
         "host": "listen.host",
@@ -74,7 +75,7 @@ def serve(path: Path | None, **options: Any) -> None:
     settings = told_if_faulty(lambda: load(path, os.environ, overrides))
     try:
         code = run_daemon(settings, dict(os.environ), lambda: load(path, os.environ, overrides))
-    except PortTaken as error:
+    except (PortTaken, LedgerHeld) as error:
         click.echo(f"claude-proxy: {error}", err=True)
         code = CONFIG
     sys.exit(code)

@@ -21,6 +21,7 @@ from claude_proxy import notify
 from claude_proxy.assembly import assemble
 from claude_proxy.config.settings import LogSettings, Settings
 from claude_proxy.handover import VARIABLE, Handed, Predecessor, StandIn, become_successor, own_command
+from claude_proxy.ledger.holder import Hold
 from claude_proxy.listening import CannotListen, Listening, listen
 from claude_proxy.logline import JsonFormatter, KeyValueFormatter, Redactor, say
 from claude_proxy.logwriter import LogWriter
@@ -73,7 +74,7 @@ class Start:
 def serve(settings: Settings, environment: Mapping[str, str], load: Load) -> int:
     """Runs until a signal ends it; returns the exit code. `load` reads the configuration again.
 
-    Raises PortTaken.
+    Raises PortTaken, LedgerHeld.
     """
     # Meant for this process alone: what it starts must find none of it.
     variables = {name: os.environ.pop(name) for name in _OURS if name in os.environ}
@@ -85,7 +86,9 @@ def serve(settings: Settings, environment: Mapping[str, str], load: Load) -> int
     start = Start.read(settings, variables)
     if start.notifier.watchdog:
         faulthandler.enable()  # a manager ends a stuck process by SIGABRT: the log then says where it was stuck
-    with contextlib.closing(start):
+    with contextlib.closing(start), contextlib.closing(Hold(settings.ledger.path)) as hold:
+        if settings.ledger.enabled:
+            hold.take(shared=VARIABLE in variables or start.listening.held)
         with asyncio.Runner() as runner:
             end, stand_ins = runner.run(_serve(settings, environment, load, start, redactor))
             if end is End.FORCED:

@@ -1,7 +1,7 @@
 """An exchange as the ledger remembers it: without its credentials, in the words of a record."""
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from claude_proxy.credentials.brought import brought_secrets, is_harmless
@@ -26,7 +26,7 @@ class Begun:
     """What is known of an exchange from its beginning on: read once, and needed again for its end."""
 
     facts: Facts
-    secrets: frozenset[str]
+    secrets: frozenset[str] = field(repr=False)
     with_bodies: bool
 
 

@@ -40,7 +40,13 @@ WITHIN_FUNCTIONS = {
     "demo.command": {"claude_proxy.demo.stage"},
     "service.commands": {"claude_proxy.config.load", "claude_proxy.config.tree"},
     "toggle.address": {"claude_proxy.toggle.listen"},
-    "cli": {"claude_proxy.config.load", "claude_proxy.daemon", "claude_proxy.explain", "claude_proxy.ledger.store"},
+    "cli": {
+        "claude_proxy.config.load",
+        "claude_proxy.daemon",
+        "claude_proxy.explain",
+        "claude_proxy.ledger.holder",
+        "claude_proxy.ledger.store",
+    },
     "__main__": {"claude_proxy.cli"},
 }
 

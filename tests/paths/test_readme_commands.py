@@ -48,6 +48,7 @@ WHILE_IT_SERVES = {
     f"{PROXY} explain --model claude-haiku-4-5-20251001": Outcome(r"minimax.*keyring:minimax"),
     f"{PROXY} prices claude-opus-5-5": Outcome(r"claude-opus-5-5 +4\.00 (?s:.*)days old"),
     f"{PROXY} status": Outcome(r"\ADaemon +up .*\nLogin +Claude Code's own, handed on as it comes"),
+    f"{PROXY} ledger stats": Outcome(r"/claude-proxy/ledger\.db"),
     f"{PROXY} usage": Outcome(r"\A\Z", hints=r"nothing has been recorded yet"),
     f"{PROXY} usage model --since 7d": Outcome(r"\A\Z", hints=r"nothing has been recorded yet"),
     f"{PROXY} key list": Outcome(r"^minimax\b"),
