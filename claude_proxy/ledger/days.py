@@ -34,14 +34,6 @@ def month_of(day: date) -> date:
     return day.replace(day=1)
 
 
-def by_key(totals: Iterable[Total]) -> dict[tuple[str | int | None, ...], Total]:
-    """One total for each key, in order of appearance."""
-    summed: dict[tuple[str | int | None, ...], Total] = {}
-    for total in totals:
-        summed[total.key] = added(summed[total.key], total) if total.key in summed else total
-    return summed
-
-
 def with_days(totals: Iterable[Total], zone: tzinfo | None = None) -> Iterator[tuple[date, Total]]:
     """Totals whose key begins with a bucket, each with its day, and with the rest of its key."""
     for total in totals:

@@ -30,6 +30,7 @@ from claude_proxy.wire.headers import Headers
 _SELECT = "SELECT number, {} FROM exchange".format(", ".join(f'"{name}"' for name in COLUMNS))
 _CONVERSATION = "id, session, began, last, requests, first_message, project, model, number"
 _NOT_TEXT = {By.BUCKET, By.AGENT}
+_MODEL = "(asked_model = ? OR model = ?)"
 _HIGHEST = "\U0010ffff"
 _EQUAL = ("upstream", "endpoint", "session", "conversation", "project", "organization", "end")
 
@@ -53,6 +54,9 @@ class SqliteReader:
         oldest_first: bool = False,
     ) -> list[ExchangeRecord]:
         conditions, values = _conditions(where)
+        if where.model is not None:
+            # Looked for in the order of time, which ends with the page: two indexes would be put together and sorted.
+            conditions[conditions.index(_MODEL)] = _MODEL.replace("(", "(+").replace("OR ", "OR +")
         if after is not None:
             conditions.append(f"(accepted, number) {'>' if oldest_first else '<'} (?, ?)")
             values += [after.accepted, after.number]
@@ -274,12 +278,14 @@ def _conditions(where: Filter) -> tuple[list[str], list[Any]]:
             conditions.append(condition)
             values.append(value)
     if where.model is not None:
-        conditions.append("(asked_model = ? OR model = ?)")
+        conditions.append(_MODEL)
         values += [where.model, where.model]
     for name in _EQUAL:
         if (value := getattr(where, name)) is not None:
             conditions.append(f'"{name}" = ?')
             values.append(value)
+    if where.end not in {None, "complete"}:
+        conditions.append("\"end\" <> 'complete'")  # what has an index of its own
     if where.agents is not None:
         conditions.append(f"agent IS {'NOT ' if where.agents else ''}NULL")
     return conditions, values

@@ -46,14 +46,16 @@ class Page:
 def which(parameters: Parameters) -> Filter:
     """Raises Refused where a parameter cannot be meant so. `model=all` is every model, as dashboards say it."""
     model, agent = parameters.text("model"), parameters.choice("agent", ("main", "sub"))
+    session = parameters.text("session")
     return Filter(
         since=parameters.time("start"),
         until=parameters.time("end", end=True),
         model=None if model == "all" else model,
         upstream=parameters.text("upstream"),
         endpoint=parameters.text("endpoint"),
-        session=parameters.text("session"),
-        conversation=parameters.text("conversation"),
+        session=session,
+        # A session is a conversation of the same name, by which requests are found at once.
+        conversation=parameters.text("conversation") or session,
         project=parameters.text("project"),
         organization=parameters.text("organization"),
         agents=None if agent is None else agent == "sub",

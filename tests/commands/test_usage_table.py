@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from claude_proxy.commands.usage_rows import GROUPS, Row
@@ -35,6 +35,7 @@ _rows = st.lists(
 )
 
 
+@settings(deadline=None)
 @given(st.sampled_from(GROUPS), _rows)
 def test_it_fits_80_columns(by: str, given_: list[Row]) -> None:
     told = list(lines(by, given_))

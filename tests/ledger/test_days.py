@@ -5,10 +5,10 @@ from datetime import UTC, date
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from claude_proxy.ledger.days import added, beginning, by_key, day_of, month_of, slots, week_of, with_days
+from claude_proxy.ledger.days import added, beginning, day_of, month_of, slots, week_of, with_days
 from claude_proxy.ledger.store import BUCKET, Total
 
 ZONES = [UTC, ZoneInfo("Europe/Berlin"), ZoneInfo("Asia/Kathmandu"), ZoneInfo("America/St_Johns"), None]
@@ -46,16 +46,16 @@ def test_a_week_begins_on_monday_and_a_month_on_its_first() -> None:
     assert month_of(date(2026, 11, 26)) == date(2026, 11, 1)
 
 
+@settings(deadline=None)
 @given(totals, st.sampled_from(ZONES))
 def test_nothing_is_lost_by_putting_it_together(given_: list[Total], zone: ZoneInfo | None) -> None:
     dated = list(with_days(given_, zone))
     assert [day for day, _ in dated] == [day_of(int(total.key[0] or 0), zone) for total in given_]
-    summed = by_key(total for _, total in dated)
-    assert sum(total.covered for total in summed.values()) == sum(total.covered for total in given_)
-    assert sum(total.requests for total in summed.values()) == sum(total.requests for total in given_)
-    assert set(summed) == {total.key[1:] for total in given_}
+    assert sum(total.covered for _, total in dated) == sum(total.covered for total in given_)
+    assert [total.key for _, total in dated] == [total.key[1:] for total in given_]
 
 
+@settings(deadline=None)
 @given(st.floats(0, 4e9), st.floats(1, 1e7), st.sampled_from([900, 3600, 86400]))
 def test_spans_cover_the_time_without_gaps(since: float, seconds: float, length: int) -> None:
     begins = slots(since, since + seconds, length)

@@ -5,7 +5,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from claude_proxy.exchange import End
@@ -129,6 +129,7 @@ def test_a_process_that_comes_later_goes_on_with_higher_ids() -> None:
     assert LiveEvents(PRICING, clock=lambda: later).last > live.last
 
 
+@settings(deadline=None)
 @given(st.integers(0, 30), st.lists(st.integers(1, 12), min_size=1))
 def test_whoever_asks_in_pieces_is_told_each_event_once_in_order(number: int, pieces: list[int]) -> None:
     live, last = filled(number)

@@ -1,7 +1,7 @@
 """Which exchanges are meant, and which page: a cursor names its place exactly."""
 
 from aiohttp.test_utils import make_mocked_request
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from claude_proxy.ledger.store import Filter, Place
@@ -13,6 +13,7 @@ def parameters(query: str) -> Parameters:
     return Parameters(make_mocked_request("GET", f"/api/requests?{query}"), (*WHICH, *PAGE))
 
 
+@settings(deadline=None)
 @given(st.floats(1e9, 1e11), st.integers(0, 10**17))
 def test_a_cursor_names_its_place_exactly(accepted: float, number: int) -> None:
     place = Place(accepted, number)
@@ -45,3 +46,4 @@ def test_each_parameter_means_its_own() -> None:
     )
     assert which(parameters(text)) == expected
     assert which(parameters("agent=main")).agents is False
+    assert which(parameters("session=d")) == Filter(session="d", conversation="d")
