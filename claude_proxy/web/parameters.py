@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Collection
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from urllib.parse import parse_qsl
 
 from aiohttp import web
@@ -10,6 +10,8 @@ from aiohttp import web
 from claude_proxy.web.errors import Refused
 
 _MOST = 32
+_LAST = datetime(9999, 12, 30, tzinfo=UTC).timestamp()
+_UNESCAPED_PLUS = re.compile(r"(T[0-9:.]+) ([0-9]{2}:?[0-9]{2})$")  # in an address it means a space
 _WHOLE_NUMBER = re.compile(r"[0-9]{1,18}")
 
 
@@ -36,7 +38,7 @@ class Parameters:
 
     def integer(self, name: str, default: int, least: int, most: int | None = None) -> int:
         """A whole number within its limits."""
-        text = self.text(name)
+        text = self._given.get(name)
         return default if text is None else self.number(name, text, least, most)
 
     def number(self, name: str, text: str, least: int, most: int | None = None) -> int:
@@ -61,14 +63,19 @@ class Parameters:
         if text is None:
             return None
         try:
-            moment = datetime.fromisoformat(text)
-            if "T" not in text and " " not in text and end:
-                moment += timedelta(days=1)
-            return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+            return _moment(_UNESCAPED_PLUS.sub(r"\1+\2", text.upper()), end=end)
         except (ValueError, OverflowError):
-            raise _bad(
-                f"{name}: expected a time such as 2026-11-26 or 2026-11-26T12:00:00Z, found {text[:60]!r}"
-            ) from None
+            found = f"found {text[:60]!r}"
+            raise _bad(f"{name}: expected a time such as 2026-11-26 or 2026-11-26T12:00:00Z, {found}") from None
+
+
+def _moment(text: str, *, end: bool) -> float:
+    """Within the years that a calendar has: before and after them nothing is recorded."""
+    moment = datetime.fromisoformat(text.replace(":60", ":59"))  # a leap second, which Unix time does not count
+    seconds = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+    if end and len(text) <= len("2026-11-26"):
+        seconds += 86400.0
+    return min(max(seconds, 0.0), _LAST)
 
 
 def _bad(message: str) -> Refused:

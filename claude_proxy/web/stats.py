@@ -1,5 +1,6 @@
 """`/api/stats`: sums over what has ended, which outlive the records themselves."""
 
+import re
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -21,6 +22,7 @@ from claude_proxy.web.recorded import moment, tokens_of, total_shown
 
 _WHICH = tuple(name for name in WHICH if name != "outcome")
 _MOST_POINTS = 1000
+_ZONE = re.compile(r"(?=.{1,64}$)[A-Za-z][A-Za-z0-9_+-]*(?:/[A-Za-z0-9_+-]+){0,2}")
 _DAYS = 30  # that the dashboard shows unless it is told which
 NO_MODEL = "none"
 
@@ -51,7 +53,7 @@ class StatsDoor:
             last = day_of(self._clock() if where.until is None else where.until - 1, zone)
             where = replace(where, since=beginning(last - timedelta(days=_DAYS - 1), zone))
         until = self._clock() if where.until is None else where.until
-        _check_points((until - (where.since or 0)) / 86400, "start")
+        where = _not_too_many(where, until, 86400)
         return await self._reads.answer(lambda reader: _daily(reader, where, until, zone))
 
     async def hourly(self, request: web.BaseRequest) -> web.Response:
@@ -64,7 +66,7 @@ class StatsDoor:
         today = self._midnight(zone)
         where = where if where.since is not None else replace(where, since=today)
         until = max(self._clock(), today) if where.until is None else where.until
-        _check_points((until - (where.since or 0)) / 60 / minutes, "bucket")
+        where = _not_too_many(where, until, minutes * 60)
         return await self._reads.answer(lambda reader: _hourly(reader, where, until, minutes * 60, today, zone))
 
     async def models(self, request: web.BaseRequest) -> web.Response:
@@ -179,9 +181,9 @@ def _model(name: str | int | None) -> str:
     return str(name) if name else NO_MODEL
 
 
-def _check_points(number: float, name: str) -> None:
-    if number > _MOST_POINTS:
-        raise Refused(400, "bad_parameter", f"{name}: that would be more than {_MOST_POINTS} points; ask for fewer")
+def _not_too_many(where: Filter, until: float, seconds: int) -> Filter:
+    """The filter with a begin from which on there are so many spans of time as can be told."""
+    return replace(where, since=max(where.since or 0.0, until - (_MOST_POINTS - 1) * seconds))
 
 
 def _zone(parameters: Parameters) -> tzinfo | None:
@@ -189,8 +191,9 @@ def _zone(parameters: Parameters) -> tzinfo | None:
     name = parameters.text("timezone")
     if name is None:
         return None
+    if not _ZONE.fullmatch(name):
+        raise Refused(400, "bad_parameter", f"timezone: expected a name such as Europe/Berlin, found {name[:60]!r}")
     try:
         return ZoneInfo(name)
-    except (ValueError, OSError, LookupError):  # no key of a zone, a directory, and a ZoneInfoNotFoundError
-        message = f"timezone: expected a name such as Europe/Berlin, found {name[:60]!r}"
-        raise Refused(400, "bad_parameter", message) from None
+    except (ValueError, OSError, LookupError):  # a directory, or a ZoneInfoNotFoundError
+        raise Refused(404, "not_found", f"timezone: {name} is not known on this machine") from None

@@ -23,10 +23,10 @@ def write(file: Path, changes: Sequence[Change]) -> None:
 async def recorded_before(
     home: Path, changes: Sequence[Change], env: Mapping[str, str] | None = None, config: Mapping[str, Any] | None = None
 ) -> AsyncIterator[InProcess]:
-    """A daemon in this process, with these in its ledger."""
+    """A daemon in this process, with these in its ledger, however old they are."""
     file = home / "ledger.db"
     write(file, changes)
-    async with in_process(home, {"ledger": {"url": f"sqlite://{file}"}, **(config or {})}, env) as daemon:
+    async with in_process(home, {"ledger": {"url": f"sqlite://{file}", "keep": "0s"}, **(config or {})}, env) as daemon:
         yield daemon
 
 
