@@ -61,7 +61,6 @@ WHILE_IT_SERVES = {
 IN_THE_FOREGROUND = {DEMO, START, RELOAD}  # each has a test of its own below
 
 _ACCOUNT = "needs an account; tests/paths runs the real Claude Code before a stand-in"
-_MACOS = "needs macOS; tests/paths/test_sync_credentials.py runs the script"
 _MANAGER = "needs systemd or launchd as the session's manager; tests/service does without"
 _LOG = "the daemon that is started here logs to the test; tests/commands/test_logs.py has services and files"
 NOT_RUN = {
@@ -70,10 +69,6 @@ NOT_RUN = {
     f"{PROXY} doctor": "knocks at Anthropic's door; tests/doctor has a stand-in",
     f"{PROXY} login": _ACCOUNT,
     f"{PROXY} login --setup-token": _ACCOUNT,
-    "agent=~/Library/LaunchAgents/claude-proxy-sync-credentials.plist": _MACOS,
-    'sed "s|@PYTHON@|$PWD/.venv/bin/python|; s|@REPOSITORY@|$PWD|; s|@HOME@|$HOME|" '
-    'launchd/claude-proxy-sync-credentials.plist.in > "$agent"': _MACOS,
-    'launchctl bootstrap "gui/$UID" "$agent"': _MACOS,
     f"{PROXY} logs --since 2h": _LOG,
     f"{PROXY} logs --request ID": _LOG,
     f"{PROXY} tail": "goes on until Ctrl-C; tests/commands/test_tail.py ends it so",

@@ -67,8 +67,8 @@ async def test_every_door_that_is_there_is_described() -> None:
     assert doors >= NO_PART_OF_IT
 
 
-async def test_the_readme_lists_the_same_doors() -> None:
-    table = (REPOSITORY / "README.md").read_text().partition("## The HTTP API")[2].partition("\n## ")[0]
+async def test_the_documentation_lists_the_same_doors() -> None:
+    table = (REPOSITORY / "docs/http.md").read_text().partition("\n## ")[0]
     listed = {(method.lower(), path) for method, path in re.findall(r"`(GET|POST|DELETE) (/[^`…]*)`", table)}
     assert listed == set(DESCRIBED)
 
