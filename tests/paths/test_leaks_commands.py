@@ -137,7 +137,7 @@ async def stores(shell: Shell) -> None:
     await shell.type("The key for minimax", f"{KEYRING_KEY}\n", "key", "set", "minimax")
     await shell.run("key", "set", "minimax", given=f"{FILE_KEY}\n{HAIKU_KEY}\n", ends=1)
     await shell.run("key", "set", "setup-token", given=FILE_KEY, ends=1)
-    await shell.type("The key for minimax", f"{FILE_KEY}\x03", "key", "set", "minimax", ends=1)
+    await shell.type("The key for minimax", f"{FILE_KEY}\x03", "key", "set", "minimax", ends=130)
     await shell.run("login", "--setup-token", given=CONFIGURED_KEY, ends=1)
     await shell.run("login", "--setup-token", given=SETUP_TOKEN)
     await shell.run("login", "--console")
@@ -153,6 +153,10 @@ async def looks(shell: Shell) -> None:
     await shell.run("logs", ends=3)
     await shell.run("tail", ends=3)
     await shell.run("uninstall", "--purge", "--dry-run")
+    for options in ((), ("--sources",), ("--json",)):
+        await shell.run("config", "show", *options)
+    await shell.run("paths")
+    await shell.run("env", "--force", "--url", "http://127.0.0.1:9")
 
 
 async def forgets(shell: Shell) -> None:
@@ -233,7 +237,7 @@ def test_a_secret_that_stands_where_its_name_belongs_is_refused_and_not_repeated
 ) -> None:
     file = tmp_path / "mine.yaml"
     file.write_text(yaml.safe_dump(mistake))
-    for command in (("check",), ("key", "list")):
+    for command in (("check",), ("key", "list"), ("config", "show")):
         told = run(*command, "--config", str(file))
         assert told.exit_code == 78, told.output
         assert f"{file}:" in told.stderr
