@@ -6,13 +6,15 @@ import sys
 
 _FAULTY = 78  # daemon.EXIT_CONFIG, which must not be imported yet
 
+# The command that becomes another program, which is to find what it would have found without us. It asks /health,
+# holds no secret and imports no aiohttp.
+_BECOMES_ANOTHER = "run"
+
 
 def main() -> None:
     """Runs the command line."""
-    # Before aiohttp is imported, which makes its TLS contexts then: they would write every session's keys there.
-    os.environ.pop("SSLKEYLOGFILE", None)
-    # Daemon and commands alike hold logins and keys: none of them is to be written to disk when one crashes.
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    if sys.argv[1:2] != [_BECOMES_ANOTHER]:
+        _keep_secrets_off_the_disk()
     if sys.argv[1:2] == ["statusline"] and sys.argv[2:3] not in (["-h"], ["--help"]):
         from claude_proxy.statusline.command import run
 
@@ -27,6 +29,13 @@ def main() -> None:
         if end.code == _FAULTY and os.environ.get("XPC_SERVICE_NAME") == "claude-proxy":
             sys.exit(0)
         raise
+
+
+def _keep_secrets_off_the_disk() -> None:
+    # Before aiohttp is imported, which makes its TLS contexts then: they would write every session's keys there.
+    os.environ.pop("SSLKEYLOGFILE", None)
+    # Daemon and commands alike hold logins and keys: none of them is to be written to disk when one crashes.
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
 if __name__ == "__main__":

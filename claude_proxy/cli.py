@@ -15,17 +15,23 @@ COMMANDS = {
     "service": "claude_proxy.service.commands:service",
     "enable": "claude_proxy.toggle.commands:enable",
     "disable": "claude_proxy.toggle.commands:disable",
+    "run": "claude_proxy.commands.run:run",
+    "env": "claude_proxy.commands.env:env",
     "status": "claude_proxy.commands.status:status",
     "key": "claude_proxy.commands.key:key",
     "login": "claude_proxy.commands.login:login",
     "logout": "claude_proxy.commands.login:logout",
     "init": "claude_proxy.commands.init:init",
     "check": "claude_proxy.commands.check:check",
+    "config": "claude_proxy.commands.config:config",
     "explain": "claude_proxy.commands.explain:explain",
-    "uninstall": "claude_proxy.commands.uninstall:uninstall",
     "logs": "claude_proxy.commands.logs:logs",
     "tail": "claude_proxy.commands.tail:tail",
     "statusline": "claude_proxy.commands.statusline:statusline",
+    "paths": "claude_proxy.commands.paths:paths",
+    "completion": "claude_proxy.completion:completion",
+    "uninstall": "claude_proxy.commands.uninstall:uninstall",
+    "help": "claude_proxy.commands.help:help_",
 }
 """Name: module and attribute."""
 
@@ -43,5 +49,7 @@ def main() -> None:
       claude-proxy enable
       claude-proxy status
       claude-proxy key set minimax
+      claude-proxy run -- claude
       claude-proxy explain --model claude-haiku-4-5-20251001
+      claude-proxy help exit-codes
     """

@@ -20,6 +20,7 @@ from typing import Any, Self
 from claude_proxy import listening as sockets
 from claude_proxy import notify
 from claude_proxy.assembly import assemble
+from claude_proxy.config.older_names import without_effect
 from claude_proxy.config.settings import LogSettings, Settings
 from claude_proxy.handover import VARIABLE, Handed, Predecessor, StandIn, become_successor, own_command
 from claude_proxy.listening import CannotListen, Listening, listen
@@ -84,6 +85,8 @@ def serve(settings: Settings, environment: Mapping[str, str], load: Load) -> int
     # Not through sys.stderr: what waits in its buffer when the reader has gone would spoil the exit code.
     log_file = LogFile(launchd_log(Path(environment.get("HOME", "/"))), sys.stderr.fileno())
     logs_to(LogWriter(log_file.write), settings.log, redactor)
+    for name, reason in without_effect(environment, harmless=False).items():
+        say(_log, logging.WARNING, "not_used", variable=name, cause=reason)
     _set_limits()
     start = Start.read(settings, variables)
     if start.notifier.watchdog:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 # Makes its stdin the terminal of its session and becomes the program that is named.
 _TAKE_TERMINAL = (
-    "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); os.execv(sys.argv[1], sys.argv[1:])"
+    "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); os.execvp(sys.argv[1], sys.argv[1:])"
 )
 
 
@@ -55,16 +55,14 @@ class Terminal:
         return bool(seen)
 
 
-@contextlib.contextmanager
-def at_terminal(home: Path, env: Mapping[str, str], *arguments: str) -> Iterator[Terminal]:
-    """Runs `claude-proxy` with these arguments at a terminal; it is killed where it has not ended by then."""
-    with program_at_terminal(home, env, sys.executable, "-m", "claude_proxy", *arguments) as terminal:
-        yield terminal
+def at_terminal(home: Path, env: Mapping[str, str], *arguments: str) -> contextlib.AbstractContextManager[Terminal]:
+    """Runs `claude-proxy` with these arguments at a terminal."""
+    return program_at_terminal(home, env, sys.executable, "-m", "claude_proxy", *arguments)
 
 
 @contextlib.contextmanager
 def program_at_terminal(home: Path, env: Mapping[str, str], *command: str) -> Iterator[Terminal]:
-    """The same with any program, by its path."""
+    """Runs a program at a terminal; it is killed where it has not ended by then."""
     master, slave = os.openpty()
     fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("4H", 40, 120, 0, 0))
     process = subprocess.Popen(

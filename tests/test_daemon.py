@@ -48,6 +48,15 @@ async def test_it_says_where_it_listens_with_which_version_and_configuration(tmp
     assert all("event=" in line for line in daemon.lines if line != "(end of log)")
 
 
+async def test_a_variable_of_older_proxies_that_does_nothing_is_told_at_start(tmp_path: Path) -> None:
+    async with running(tmp_path, env={"SUBAGENT_MAPPINGS": "reviewer:FAKE-gpt", "OPENAI_API_KEY": "FAKE"}) as daemon:
+        told = [line for line in daemon.lines if "event=not_used" in line]
+    assert len(told) == 1
+    assert "level=warning" in told[0]
+    assert "variable=SUBAGENT_MAPPINGS" in told[0]
+    assert "FAKE" not in daemon.log
+
+
 @IPV6
 async def test_it_serves_on_ipv6_loopback(tmp_path: Path) -> None:
     async with running(tmp_path, {"listen": {"host": "::1", "port": 0}}) as daemon:

@@ -19,7 +19,16 @@ from claude_proxy.commands.options import config_option, told_if_faulty
     help="A file with a request's JSON body.",
 )
 def explain(path: Path | None, model: str | None, agent: str, request_file: Path | None) -> None:
-    """Say where a request would go, in which order, and with which credential; nothing is sent."""
+    """Say where a request would go, in which order, and with which credential; nothing is sent.
+
+    \b
+    Examples:
+      claude-proxy explain --model claude-haiku-4-5-20251001
+      claude-proxy explain --model claude-opus-4-8 --agent sub
+      claude-proxy explain --request body.json
+
+    Exit codes: 0, 1 the file holds no request, 2 wrong usage, 78 faulty configuration.
+    """
     from claude_proxy.config.load import load
     from claude_proxy.explain import Question, explain_lines
 

@@ -14,7 +14,15 @@ from claude_proxy.config.layers import default_path, default_text
 @config_option
 @click.option("--force", is_flag=True, help="Overwrite a file that is there.")
 def init(path: Path | None, *, force: bool) -> None:
-    """Write a configuration file with every setting and its explanation."""
+    """Write a configuration file with every setting and its explanation.
+
+    \b
+    Examples:
+      claude-proxy init
+      claude-proxy init --config new.yaml
+
+    Exit codes: 0 written, 1 not written: there is one already, or it cannot be.
+    """
     target = path or default_path()
     # No link is followed: one that was planted would have another file overwritten.
     how = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | (os.O_TRUNC if force else os.O_EXCL)

@@ -38,14 +38,14 @@ _GONE_WHEN = (
 def key() -> None:
     """Keep keys in the OS keychain, under the service claude-proxy.
 
-    Where the machine has no keychain a key lies in a file of mode 0600, and this says so. The configuration names a
-    key as keyring:NAME, wherever it lies.
-
     \b
     Examples:
       claude-proxy key set minimax
       pass show minimax | claude-proxy key set minimax
       claude-proxy key list
+
+    Where the machine has no keychain a key lies in a file of mode 0600, and this says so. The configuration names a
+    key as keyring:NAME, wherever it lies.
     """
 
 
@@ -64,6 +64,11 @@ _name_argument = click.argument("name", callback=_name)
 @click.argument("more", nargs=-1, metavar="")
 def set_key(path: Path | None, name: str, more: tuple[str, ...]) -> None:
     """Store a key under NAME. It is asked for unseen, or read from stdin where that is no terminal.
+
+    \b
+    Examples:
+      claude-proxy key set minimax
+      pass show minimax | claude-proxy key set minimax
 
     Where no credential of the configuration names it, this says so. Exit codes: 0 stored, 1 not stored, 2 wrong
     usage.
@@ -86,6 +91,11 @@ def set_key(path: Path | None, name: str, more: tuple[str, ...]) -> None:
 def list_keys(path: Path | None, *, as_json: bool) -> None:
     """List the names of all keys, where each lies, who uses it, and which variable goes before it.
 
+    \b
+    Examples:
+      claude-proxy key list
+      claude-proxy key list --json
+
     Names are those of the configuration and those that `key set` stored. Exit codes: 0, 78 faulty configuration.
     """
     # Imported here because it leads to the settings of every room: `key set` needs none of them.
@@ -103,6 +113,10 @@ def list_keys(path: Path | None, *, as_json: bool) -> None:
 @_name_argument
 def delete_key(name: str) -> None:
     """Forget the key NAME, wherever it lies.
+
+    \b
+    Example:
+      claude-proxy key delete minimax
 
     Exit codes: 0 forgotten, 1 it could not be, 2 wrong usage, 4 there was none.
     """

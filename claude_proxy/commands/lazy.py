@@ -6,6 +6,8 @@ from typing import Any
 
 import click
 
+from claude_proxy.commands.options import INTERRUPTED
+
 
 class LazyGroup(click.Group):
     """`table` says where each command lies, as `module:attribute`, in the order in which help lists them."""
@@ -25,6 +27,13 @@ class LazyGroup(click.Group):
         command = getattr(import_module(module), attribute)
         assert isinstance(command, click.Command), f"{place} is no command"
         return command
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            click.echo(err=True)  # the terminal has ^C in its last line
+            ctx.exit(INTERRUPTED)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]

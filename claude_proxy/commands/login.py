@@ -24,6 +24,12 @@ from claude_proxy.credentials.spelling import SETUP_TOKEN
 def login(path: Path | None, arguments: tuple[str, ...], *, setup_token: bool) -> None:
     """Log in with your own Claude Code, then show what `status` shows.
 
+    \b
+    Examples:
+      claude-proxy login
+      claude-proxy login --console
+      claude-proxy login --setup-token
+
     This runs `claude auth login` with the ARGUMENTS given here, for instance --console or --sso. With --setup-token
     nothing is run: the token is asked for unseen, or read from stdin where that is no terminal, and kept as
     `key set` keeps keys; it serves clients that bring no login, is sent to Anthropic alone and renewed by nobody.
@@ -50,6 +56,11 @@ def login(path: Path | None, arguments: tuple[str, ...], *, setup_token: bool) -
 @click.option("--all", "everything", is_flag=True, help="Also the keys of other providers that `key set` stored.")
 def logout(*, everything: bool) -> None:
     """Forget the setup-token that `login --setup-token` stored.
+
+    \b
+    Examples:
+      claude-proxy logout
+      claude-proxy logout --all
 
     Claude Code's own login is not touched: `claude auth logout` forgets that. Exit codes: 0, 1 a keychain refused,
     4 there was nothing to forget.

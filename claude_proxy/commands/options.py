@@ -7,16 +7,21 @@ from typing import TypeVar
 
 import click
 
-from claude_proxy.config.tree import ConfigurationError
-
 T = TypeVar("T")
 
 # The codes of sysexits.h, and of the Linux Standard Base for the state of a service.
 UP = 0
 DEGRADED = 1
+USAGE = 2
 NOT_RUNNING = 3
 NO_CREDENTIAL = 4
 CONFIG = 78
+
+# As sh, env and nohup have it for the program that they are to run.
+CANNOT_RUN = 126
+NOT_FOUND = 127
+
+INTERRUPTED = 130  # as shells tell of a program that Ctrl-C has ended
 
 config_option = click.option(
     "--config",
@@ -26,9 +31,15 @@ config_option = click.option(
     help="The configuration file. Default: ~/.config/claude-proxy/config.yaml, if it is there.",
 )
 
+url_option = click.option("--url", help="Where the daemon listens, if not as its configuration says.")
+force_option = click.option("--force", is_flag=True, help="Also when the daemon does not answer.")
+
 
 def told_if_faulty(read: Callable[[], T]) -> T:
     """What reading a configuration gives; where it is faulty, every fault is printed and the program ends with 78."""
+    # Imported here because it leads to YAML, which takes 15 ms, and most commands want but an option.
+    from claude_proxy.config.tree import ConfigurationError
+
     try:
         return read()
     except ConfigurationError as error:

@@ -20,7 +20,12 @@ def serve(path: Path | None, **options: Any) -> None:
     """Run the daemon in the foreground.
 
     \b
+    Examples:
+      claude-proxy serve
+      claude-proxy serve --port 8083 --log-format json
+
     Ctrl-C or SIGTERM lets running answers finish, a second one ends at once. SIGHUP reloads the configuration.
+
     Exit codes: 0 ended after draining, 1 ended at once, 78 faulty configuration or address not free.
     """
     from claude_proxy.config.load import load

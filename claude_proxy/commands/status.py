@@ -46,6 +46,12 @@ ANTHROPIC = "https://api.anthropic.com"
 def status(path: Path | None, *, as_json: bool, probe: bool, probe_url: str) -> None:
     """Say which login is used, of which plan, how much of it is left, and how the daemon is.
 
+    \b
+    Examples:
+      claude-proxy status
+      claude-proxy status --json
+      claude-proxy status --probe
+
     The running daemon is asked. Where none answers, the stores of the configuration are looked into; a keychain may
     take five seconds for that. With --probe the login in use is sent to Anthropic once for its profile and once for
     its usage; the latter Anthropic answers only now and then, and not at all for a setup-token.

@@ -5,10 +5,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from platformdirs.unix import Unix
-
-from claude_proxy.config.environment import overlay
+from claude_proxy.config.environment import PREFIX, overlay
+from claude_proxy.config.older_names import ledger_url
 from claude_proxy.config.tree import Complaint, ConfigurationError, Node, find_secrets, merge, put, read_yaml
+from claude_proxy.directories import our_config
 
 _DIGITS = re.compile(r"\d+")
 
@@ -18,7 +18,7 @@ _PACKAGE = Path(__file__).parents[1]
 
 def default_path() -> Path:
     """Where the user's file lies: ~/.config/claude-proxy/config.yaml, on macOS too; XDG_CONFIG_HOME is honoured."""
-    return Unix("claude-proxy").user_config_path / "config.yaml"
+    return our_config() / "config.yaml"
 
 
 def default_text() -> str:
@@ -62,10 +62,21 @@ def lay(path: Path | None, environment: Mapping[str, str], overrides: Mapping[st
         secrets.update(complaint.path for complaint in found)
         complaints += found
         tree = merge(tree, written)
+    tree = merge(tree, _older_ledger(tree, environment, complaints))
     tree = merge(tree, overlay(environment, complaints))
     for dotted, value in (overrides or {}).items():
         put(tree, dotted.split("."), value, "the command line")
     return Layers(tree, own if text is not None else None, complaints, secrets)
+
+
+def _older_ledger(tree: Node, environment: Mapping[str, str], complaints: list[Complaint]) -> Node:
+    """Where records are kept, by the names that older proxies use; our own name goes before them."""
+    older = Node({}, "the environment")
+    if "ledger" in tree.value and not environment.get(f"{PREFIX}LEDGER__URL", "").strip():
+        found = ledger_url(environment, complaints)
+        if found is not None:
+            put(older, ["ledger", "url"], found[1], f"variable {found[0]}")
+    return older
 
 
 def _read_file(path: Path, complaints: list[Complaint], *, required: bool) -> str | None:

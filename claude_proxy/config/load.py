@@ -33,7 +33,7 @@ def _settings(tree: Node, file: Path | None, environment: Mapping[str, str], com
         name: sections.credential(credentials_reader.section(name), name) for name in credentials_reader.names()
     }
     transport = sections.transport(root.section("transport"))
-    upstreams_reader = _with_presets(root.section("upstreams"))
+    upstreams_reader = with_presets(root.section("upstreams"))
     upstreams = {
         name: sections.upstream(upstreams_reader.section(name), name, transport, credentials)
         for name in upstreams_reader.names()
@@ -64,7 +64,7 @@ def _settings(tree: Node, file: Path | None, environment: Mapping[str, str], com
     return settings
 
 
-def _with_presets(reader: Reader) -> Reader:
+def with_presets(reader: Reader) -> Reader:
     """The upstreams, each laid over the preset that it names."""
     presets = read_yaml(
         files("claude_proxy").joinpath("presets.yaml").read_text("utf-8"), "presets.yaml", [], ours=True

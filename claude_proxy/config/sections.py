@@ -97,6 +97,7 @@ def access(reader: Reader, environment: Mapping[str, str]) -> AccessSettings:
         localhost_bypass=reader.boolean("localhost_bypass"),
         trust_proxy=reader.boolean("trust_proxy"),
         trusted_networks=networks,
+        dashboard_password=secret(reader, "dashboard_password", environment),
     )
     reader.finish()
     return settings
@@ -117,7 +118,9 @@ def secret(reader: Reader, key: str, environment: Mapping[str, str]) -> str:
         try:
             if text := Path(path).expanduser().read_text().strip():
                 return text
-            inner.complain("file", "is empty, and without a token whoever can reach the port could use it")
+            inner.complain(
+                "file", f"is empty, and without a {key.rpartition('_')[2]} whoever can reach the port could use it"
+            )
         except (OSError, UnicodeDecodeError) as error:
             inner.complain("file", f"could not be read: {getattr(error, 'strerror', None) or 'not text'}")
     if variable:

@@ -14,15 +14,14 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from claude_proxy.credentials.regular_file import FileRefused
+from claude_proxy.directories import our_data
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
 def keys_directory(environment: Mapping[str, str]) -> Path:
     """Where they lie: ~/.local/share/claude-proxy/keys, on macOS too; an absolute XDG_DATA_HOME is honoured."""
-    home = Path(environment.get("HOME") or Path.home())
-    share = Path(environment.get("XDG_DATA_HOME", ""))
-    return (share if share.is_absolute() else home / ".local" / "share") / "claude-proxy" / "keys"
+    return our_data(environment) / "keys"
 
 
 def is_key_name(name: str) -> bool:

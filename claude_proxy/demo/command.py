@@ -12,14 +12,14 @@ import click
 def demo(*, once: bool) -> None:
     """See the proxy at work without an account and without a network.
 
-    The real daemon runs before a stand-in for Anthropic and MiniMax, on a free port of this machine. It prints the
-    line that starts Claude Code with it, and then a line for each request. It reads no login, sends nothing to
-    another machine, and Ctrl-C leaves nothing behind.
-
     \b
     Examples:
       claude-proxy demo
       claude-proxy demo --once
+
+    The real daemon runs before a stand-in for Anthropic and MiniMax, on a free port of this machine. It prints the
+    line that starts Claude Code with it, and then a line for each request. It reads no login, sends nothing to
+    another machine, and Ctrl-C leaves nothing behind.
 
     \b
     The table:

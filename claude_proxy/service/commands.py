@@ -111,7 +111,16 @@ def service(context: click.Context, *, only_print: bool) -> None:
 @_options
 @click.option("--print", "only_print", is_flag=True, help="Show the files, and write nothing.")
 def install(config: Path | None, manager: str | None, *, only_print: bool) -> None:
-    """Write the service's files, have it start with your session, and start it."""
+    """Write the service's files, have it start with your session, and start it.
+
+    \b
+    Examples:
+      claude-proxy service install
+      claude-proxy service install --print
+      claude-proxy service install --config mine.yaml
+
+    Exit codes: 0 it serves, 1 failed, 78 faulty configuration.
+    """
     wanted = _service(config, manager)
     if only_print:
         _print(wanted)
@@ -141,7 +150,14 @@ def install(config: Path | None, manager: str | None, *, only_print: bool) -> No
 @service.command()
 @_options
 def start(config: Path | None, manager: str | None) -> None:
-    """Start the service, and have it start with your session."""
+    """Start the service, and have it start with your session.
+
+    \b
+    Example:
+      claude-proxy service start
+
+    Exit codes: 0 it serves, 1 failed, 3 not installed, 78 faulty configuration.
+    """
     _start(_installed(config, manager))
 
 
@@ -172,7 +188,14 @@ def _start(wanted: Service) -> None:
 @service.command()
 @_options
 def stop(config: Path | None, manager: str | None) -> None:
-    """Stop the service. Running answers are finished first."""
+    """Stop the service. Running answers are finished first.
+
+    \b
+    Example:
+      claude-proxy service stop && proxy-toggle disable
+
+    Exit codes: 0 stopped, 1 failed, 3 not installed, 78 faulty configuration.
+    """
     _stop(_installed(config, manager))
     click.echo(
         "If Claude Code is routed through it, it waits for minutes now. To send it straight: proxy-toggle disable"
@@ -192,7 +215,14 @@ def _stop(wanted: Service) -> None:
 @service.command()
 @_options
 def restart(config: Path | None, manager: str | None) -> None:
-    """Start the version that is installed now; the old one finishes its answers. No request is lost."""
+    """Start the version that is installed now; the old one finishes its answers. No request is lost.
+
+    \b
+    Example:
+      uv tool upgrade claude-proxy && claude-proxy service restart
+
+    Exit codes: 0 the new one serves, 1 failed, 3 not installed, 78 faulty configuration.
+    """
     wanted = _installed(config, manager)
     try:
         pid = wanted.keeper.state().pid
@@ -226,7 +256,15 @@ def restart(config: Path | None, manager: str | None) -> None:
 @_options
 @click.option("--json", "as_json", is_flag=True)
 def status(config: Path | None, manager: str | None, *, as_json: bool) -> None:
-    """Say whether the service is installed, runs, and answers."""
+    """Say whether the service is installed, runs, and answers.
+
+    \b
+    Examples:
+      claude-proxy service status
+      claude-proxy service status --json
+
+    Exit codes: 0 running, 1 degraded, 3 not running, 78 faulty configuration.
+    """
     wanted = _service(config, manager)
     program = wanted.keeper.program()
     try:
@@ -265,7 +303,14 @@ def status(config: Path | None, manager: str | None, *, as_json: bool) -> None:
 @service.command()
 @_options
 def uninstall(config: Path | None, manager: str | None) -> None:
-    """Stop the service and remove its files. Configuration and logs are kept."""
+    """Stop the service and remove its files. Configuration and logs are kept.
+
+    \b
+    Example:
+      claude-proxy service uninstall
+
+    Exit codes: 0 removed, 1 failed, 78 faulty configuration.
+    """
     wanted = _service(config, manager)
     _stop(wanted)
     try:

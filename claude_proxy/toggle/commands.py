@@ -3,33 +3,31 @@
 It is light: the daemon is asked with the standard library, and neither aiohttp nor keyring is imported.
 """
 
-import errno
 import json
 import os
 import sys
 import time
-from collections.abc import Callable, Sequence
-from functools import wraps
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import click
 
 from claude_proxy import __version__
-from claude_proxy.toggle import address, haiku, hazards, routing, sessions, status_text
+from claude_proxy.completion import completion
+from claude_proxy.toggle import address, hazards, routing, sessions, status_text, wiring
 from claude_proxy.toggle.disk import Disk
 from claude_proxy.toggle.health import Health, Silence, ask, wants_token
 from claude_proxy.toggle.places import Places
-from claude_proxy.toggle.refusals import FAILED, AddressUnknown, NotAnswering, ToggleRefused
-from claude_proxy.toggle.settings_text import BASE_URL, HAIKU_MODEL, TOOL_SEARCH
-from claude_proxy.toggle.shell_block import export_line
+from claude_proxy.toggle.refusals import FAILED
+from claude_proxy.toggle.settings_text import BASE_URL
+from claude_proxy.toggle.shell_block import Shell, set_line
 from claude_proxy.toggle.status import Status, features_off
 from claude_proxy.toggle.switch import Outcome, Switch, Via, Wish
-from claude_proxy.toggle.tell import running_ones, tell, tell_lines, warn
+from claude_proxy.toggle.tell import running_ones, tell, tell_lines, telling, warn
 
 _EXTENSIONS = (".vscode", ".vscode-server", ".vscode-insiders", ".cursor")
 
-Command = Callable[..., None]
+_UNCHANGED = "nothing was changed"
 
 _config_option = click.option(
     "--config",
@@ -42,7 +40,7 @@ _url_option = click.option("--url", help="Where the daemon listens, if not as it
 _dry_run_option = click.option("--dry-run", is_flag=True, help="Say what would be changed, and change nothing.")
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(commands=[completion], context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="proxy-toggle")
 def main() -> None:
     """Routing of Claude Code through claude-proxy, switched on and off.
@@ -53,25 +51,6 @@ def main() -> None:
       proxy-toggle status       is it on, and does it work?
       proxy-toggle disable      everything as it was, to the byte
     """
-
-
-def _telling(command: Command) -> Command:
-    """A refusal is told on stderr, and its exit code is the command's."""
-
-    @wraps(command)
-    def run(*arguments: Any, **named: Any) -> None:
-        try:
-            command(*arguments, **named)
-        except ToggleRefused as refused:
-            tell(f"proxy-toggle: {refused}", err=True)
-            sys.exit(refused.exit_code)
-        except OSError as error:
-            if error.errno == errno.EPIPE:
-                raise  # nobody reads any more, which click knows how to end
-            tell(f"proxy-toggle: {error}", err=True)
-            sys.exit(FAILED)
-
-    return run
 
 
 @main.command()
@@ -87,7 +66,7 @@ def _telling(command: Command) -> Command:
 @_dry_run_option
 @_url_option
 @_config_option
-@_telling
+@telling("proxy-toggle")
 def enable(via: str, url: str | None, config: Path | None, *, force: bool, take_over: bool, dry_run: bool) -> None:
     """Switch routing on.
 
@@ -99,36 +78,25 @@ def enable(via: str, url: str | None, config: Path | None, *, force: bool, take_
     Exit codes: 0 it is on, 1 refused, 3 the daemon does not answer, 78 its address is not known.
     """
     environment, places, disk = os.environ, Places.of(os.environ), Disk()
-    where = address.Address(address.given(url)) if url else _configured(places, config)
-    if where.complaint:
-        raise AddressUnknown(f"{where.complaint}; nothing was changed. Mend it, or name the daemon's address: --url")
-    health = ask(where.url)
+    where = wiring.daemon_url(url, places, config, environment, otherwise=_UNCHANGED)
+    health = ask(where)
     # With --via none what is printed is evaluated.
-    _check_answer(where.url, health, words_to_stderr=via == Via.NONE, force=force)
-    looked_for: list[str] = []
-
-    def is_stored(source: str) -> bool:
-        looked_for.append(source)
-        return haiku.key_is_stored(source)
-
-    elsewhere = haiku.goes_elsewhere(health, is_stored) if isinstance(health, Health) else None
-    variables = {BASE_URL: where.url, TOOL_SEARCH: "true"}
-    if elsewhere and not haiku.is_chosen(environment):
-        variables[HAIKU_MODEL] = haiku.HAIKU
-    wish = Wish(Via(via), where.url, variables, haiku_unknown=elsewhere is None, take_over=take_over)
+    _check_answer(where, health, words_to_stderr=via == Via.NONE, force=force)
+    wired = wiring.wire(where, health, environment)
+    wish = Wish(Via(via), where, wired.variables, haiku_unknown=wired.haiku_unknown, take_over=take_over)
     switch = Switch(places, disk, environment)
     if wish.via is Via.NONE:
         switch.check_others(wish)
-        for name, value in variables.items():
-            click.echo(export_line(name, value))
+        for name, value in wish.variables.items():
+            click.echo(set_line(Shell.POSIX, name, value))
     else:
         outcome = switch.enable(wish, dry_run=dry_run)
         tell_lines(outcome.lines, dry_run=dry_run)
         if not dry_run:
-            _tell_enabled(outcome, places, wish.via, looked_for)
-    now = routing.find(places, disk, environment, where.url)
+            _tell_enabled(outcome, places, wish.via, wired.looked_for)
+    now = routing.find(places, disk, environment, where)
     warn(*now.notes, *hazards.hazards(now.settings, places.shown(places.settings), environment))
-    if isinstance(health, Health) and wants_token(where.url) and hazards.lacks_token(now.settings, environment):
+    if isinstance(health, Health) and wants_token(where) and hazards.lacks_token(now.settings, environment):
         warn(hazards.token_wanted(places.shown(places.settings)))
 
 
@@ -136,7 +104,7 @@ def enable(via: str, url: str | None, config: Path | None, *, force: bool, take_
 @_dry_run_option
 @_url_option
 @_config_option
-@_telling
+@telling("proxy-toggle")
 def disable(url: str | None, config: Path | None, *, dry_run: bool) -> None:
     """Switch routing off, wherever it is on; needs neither daemon nor configuration.
 
@@ -146,7 +114,7 @@ def disable(url: str | None, config: Path | None, *, dry_run: bool) -> None:
     What you have changed since is kept. Exit codes: 0 it is off, 1 something could not be restored.
     """
     places, disk = Places.of(os.environ), Disk()
-    own = address.given(url) if url else _configured(places, config).url
+    own = address.given(url) if url else wiring.configured(places, config, os.environ).url
     outcome = Switch(places, disk, os.environ).disable(own, dry_run=dry_run)
     tell_lines(outcome.lines, dry_run=dry_run)
     if not outcome.changed and not outcome.failures:
@@ -164,7 +132,7 @@ def disable(url: str | None, config: Path | None, *, dry_run: bool) -> None:
 @main.command()
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 @_config_option
-@_telling
+@telling("proxy-toggle")
 def status(config: Path | None, *, as_json: bool) -> None:
     """Say whether routing is on, and how the daemon is.
 
@@ -175,7 +143,7 @@ def status(config: Path | None, *, as_json: bool) -> None:
     Exit codes: 0 up, 1 degraded, 3 the daemon does not answer.
     """
     environment, places = os.environ, Places.of(os.environ)
-    where = _configured(places, config)
+    where = wiring.configured(places, config, os.environ)
     now = routing.find(places, Disk(), environment, where.url)
     health = ask(now.url)
     pid = health.body.get("pid") if isinstance(health, Health) else None
@@ -201,24 +169,15 @@ def status(config: Path | None, *, as_json: bool) -> None:
     sys.exit(told.exit_code)
 
 
-def _configured(places: Places, config: Path | None) -> address.Address:
-    return address.configured(config or places.configuration, os.environ, required=config is not None)
-
-
 def _check_answer(url: str, health: Health | Silence, *, words_to_stderr: bool, force: bool) -> None:
     """Tells that the daemon answers. Raises NotAnswering where it does not."""
-    if isinstance(health, Health):
-        ending = ", which is just ending" if health.draining else ""
-        took = f"{health.seconds * 1000:.1f} ms"
-        tell(f"✓ daemon answers on {url}  ({took}, version {health.version}){ending}", err=words_to_stderr)
+    if force and isinstance(health, Silence):
+        warn(wiring.hangs(url, health))
         return
-    nobody = health.reason if health.taken else f"nothing answers there ({health.reason})"
-    if not force:
-        raise NotAnswering(
-            f"{url}: {nobody}. Claude Code would hang; nothing was changed. "
-            "Start the daemon: claude-proxy service start · or switch on all the same: --force"
-        )
-    warn(f"{url}: {nobody}. Until the daemon runs, claude will hang")
+    answer = wiring.must_answer(url, health, otherwise=_UNCHANGED, force="switch on")
+    ending = ", which is just ending" if answer.draining else ""
+    took = f"{answer.seconds * 1000:.1f} ms"
+    tell(f"✓ daemon answers on {url}  ({took}, version {answer.version}){ending}", err=words_to_stderr)
 
 
 def _tell_enabled(outcome: Outcome, places: Places, via: Via, looked_for: Sequence[str]) -> None:

@@ -5,7 +5,6 @@ ANTHROPIC_DEFAULT_HAIKU_MODEL is set (seen with Claude Code 2.1.197): a route fo
 """
 
 import os
-import subprocess
 import sys
 from collections.abc import Callable, Mapping
 from fnmatch import fnmatchcase
@@ -63,6 +62,9 @@ def key_is_stored(source: str) -> bool:
     if is_key_name(rest) and (keys_directory(os.environ) / rest).exists():
         return True  # `key set` left the key there, or a note that it lies in the keychain
     # A process of its own: keyring costs 60 ms, and what it reads goes nowhere. -P: nothing is imported from here.
+    # Imported here because it takes 10 ms, and most of the time nobody need be asked.
+    import subprocess
+
     command = [sys.executable, "-P", "-m", "keyring", "get", "claude-proxy", rest]
     quiet = subprocess.DEVNULL
     try:

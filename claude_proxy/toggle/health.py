@@ -1,15 +1,15 @@
-"""What the running daemon says of itself: `/health` asked with the standard library, and read tolerantly.
+"""What the running daemon says of itself: `/health` asked, and read tolerantly.
 
 The daemon may be older or newer than this command, and something else may listen on its port.
 """
 
-import http.client
 import json
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from claude_proxy.loopback_http import NotHttp, get
 from claude_proxy.toggle.address import host_and_port
 
 PATIENCE = 1.0
@@ -58,13 +58,13 @@ def ask(url: str) -> Health | Silence:
     """Asks the daemon at this URL how it is."""
     begun = time.perf_counter()
     try:
-        _, text = _get(url, "/health")
+        _, text = fetched(url, "/health")
         body = json.loads(text)
     except TimeoutError:
         return Silence(f"what listens there does not answer within {PATIENCE:g} s", taken=True)
     except OSError as error:
         return Silence((error.strerror or type(error).__name__).lower())
-    except (http.client.HTTPException, ValueError, RecursionError):
+    except (NotHttp, ValueError, RecursionError):
         body = None
     if not {"status", "version", "upstreams"} <= mapping(body).keys():
         return Silence("something else than claude-proxy answers there", taken=True)
@@ -75,19 +75,14 @@ def wants_token(url: str) -> bool:
     """Whether the daemon asks for its access token, which Claude Code must then be given."""
     try:
         # Answered from memory; unlike /health it is not for everybody.
-        error, _ = _get(url, "/v1/models")
-    except (OSError, http.client.HTTPException):
+        error, _ = fetched(url, "/v1/models")
+    except (OSError, NotHttp):
         return False
     return error == "access_token"
 
 
-def _get(url: str, path: str) -> tuple[str | None, bytes]:
-    """The kind of refusal, None where there is none, and the body."""
+def fetched(url: str, path: str) -> tuple[str | None, bytes]:
+    """The kind of refusal, None where there is none, and the body. Raises OSError and NotHttp."""
     host, port = host_and_port(url)
-    connection = http.client.HTTPConnection(host, port, timeout=PATIENCE)
-    try:
-        connection.request("GET", path)
-        answer = connection.getresponse()
-        return answer.getheader("x-claude-proxy-error"), answer.read(_LARGEST)
-    finally:
-        connection.close()
+    answer = get(host, port, path, PATIENCE, _LARGEST)
+    return answer.headers.get("x-claude-proxy-error"), answer.body

@@ -4,8 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from platformdirs.unix import Unix
-
+from claude_proxy import directories
 from claude_proxy.toggle.shell_block import FISH, POSIX, Syntax
 
 _LOGIN_FILES = (".bash_profile", ".bash_login", ".profile")  # bash reads the first of these that is there
@@ -34,15 +33,14 @@ class Places:
     @classmethod
     def of(cls, environment: Mapping[str, str]) -> "Places":
         """As the environment says: CLAUDE_CONFIG_DIR, XDG_*, ZDOTDIR, SHELL. On macOS as elsewhere."""
-        home = Path.home()
+        home = directories.home(environment)
         claude = environment.get("CLAUDE_CONFIG_DIR")
-        ours = Unix("claude-proxy")
         return cls(
             home=home,
             settings=(Path(claude).expanduser() if claude else home / ".claude") / "settings.json",
-            state=ours.user_state_path,
-            configuration=ours.user_config_path / "config.yaml",
-            config_home=ours.user_config_path.parent,
+            state=directories.our_state(environment),
+            configuration=directories.our_config(environment) / "config.yaml",
+            config_home=directories.config_home(environment),
             shell=Path(environment.get("SHELL", "")).name,
             zsh_home=Path(environment.get("ZDOTDIR") or home),
         )

@@ -9,6 +9,7 @@ import re
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 
 from claude_proxy.toggle.refusals import InvalidText
 
@@ -47,9 +48,23 @@ def render(syntax: Syntax, flag: str, home: str, variables: Mapping[str, str]) -
     return b"\n".join((BEGIN, _NOTE, *(line.encode("utf-8", "surrogateescape") for line in lines), END))
 
 
-def export_line(name: str, value: str) -> str:
-    """A line that any POSIX shell can evaluate, and fish."""
+class Shell(StrEnum):
+    """Whose lines are evaluated: fish's own, or those of every other."""
+
+    POSIX = "posix"
+    FISH = "fish"
+
+
+def set_line(shell: Shell, name: str, value: str) -> str:
+    """A line to evaluate that sets a variable. fish's ends so that `eval (…)`, which joins lines, does as well."""
+    if shell is Shell.FISH:
+        return f"set -gx {name} {_quoted(FISH, value)};"
     return f"export {name}={_quoted(POSIX, value)}"
+
+
+def unset_line(shell: Shell, name: str) -> str:
+    """A line to evaluate that removes one."""
+    return f"set -e {name};" if shell is Shell.FISH else f"unset {name}"
 
 
 def put(text: bytes, block: bytes, name: str) -> bytes:

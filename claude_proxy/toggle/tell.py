@@ -1,11 +1,18 @@
 """How the switch speaks: what was done, file by file, what follows from it, and what stands in the way."""
 
+import errno
 import os
-from collections.abc import Iterable, Sequence
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from functools import wraps
+from typing import Any
 
 import click
 
 from claude_proxy.toggle.edits import Line
+from claude_proxy.toggle.refusals import FAILED, ToggleRefused
+
+Command = Callable[..., None]
 
 
 def tell(text: str, *, color: str | None = None, err: bool = False) -> None:
@@ -39,3 +46,25 @@ def running_ones(started: Iterable[float] | None, several: str, one: str) -> str
             return f". 1 running one {one} until restarted."
         case number:
             return f". {number} running ones {several} until restarted."
+
+
+def telling(program: str) -> Callable[[Command], Command]:
+    """Has a command of this program tell a refusal on stderr, and end with its exit code."""
+
+    def with_words(command: Command) -> Command:
+        @wraps(command)
+        def run(*arguments: Any, **named: Any) -> None:
+            try:
+                command(*arguments, **named)
+            except ToggleRefused as refused:
+                tell(f"{program}: {refused}", err=True)
+                sys.exit(refused.exit_code)
+            except OSError as error:
+                if error.errno == errno.EPIPE:
+                    raise  # nobody reads any more, which click knows how to end
+                tell(f"{program}: {error}", err=True)
+                sys.exit(FAILED)
+
+        return run
+
+    return with_words

@@ -25,7 +25,8 @@ class AccessSettings:
 
     `allowed_hosts` without a port mean the port that the daemon listens on. `token` is the proxy's own access
     token, "" where none is asked for; besides `x-claude-proxy-token` it is taken from `Authorization` and from
-    `header`. `trusted_networks` are peers that count as this machine, for containers.
+    `header`. `trusted_networks` are peers that count as this machine, for containers. `dashboard_password`, where it
+    is not "", opens what is recorded, and nothing else does then.
     """
 
     allowed_hosts: tuple[str, ...] = ("127.0.0.1", "localhost", "[::1]")
@@ -35,6 +36,7 @@ class AccessSettings:
     localhost_bypass: bool = False
     trust_proxy: bool = False
     trusted_networks: tuple[str, ...] = ()
+    dashboard_password: str = ""
 
     @property
     def carried_in(self) -> str:

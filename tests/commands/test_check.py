@@ -53,3 +53,10 @@ def test_a_file_that_is_not_there_is_told(home: Path) -> None:
     result = run("check", "--config", str(home / "nowhere.yaml"))
     assert result.exit_code == 78
     assert "nowhere.yaml does not exist; `claude-proxy init` writes one" in result.stderr
+
+
+def test_check_tells_of_a_variable_that_is_not_used(home: Path) -> None:
+    result = run("check", env={"SUBAGENT_MAPPINGS": "reviewer:gpt", "OPENAI_API_KEY": "FAKE"})
+    assert (result.exit_code, result.stdout) == (0, "the built-in configuration: nothing wrong\n")
+    assert result.stderr.startswith("variable SUBAGENT_MAPPINGS is not used: no subagent is routed by its name; write")
+    assert len(result.stderr.splitlines()) == 1

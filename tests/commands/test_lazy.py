@@ -55,3 +55,10 @@ def test_what_is_no_command_is_a_fault_of_the_table(group: LazyGroup) -> None:
     group.table = {"first": "made_up.first:click"}
     with pytest.raises(AssertionError, match=r"made_up\.first:click is no command"):
         group.get_command(click.Context(group), "first")
+
+
+def test_a_command_that_is_interrupted_ends_as_shells_expect(group: LazyGroup, tmp_path: Path) -> None:
+    command = COMMAND.format(name="first").replace("    click.echo", "    raise KeyboardInterrupt\n    click.echo")
+    (tmp_path / "made_up/first.py").write_text(command)
+    result = CliRunner().invoke(group, ["first"])
+    assert (result.exit_code, result.stdout) == (130, "")

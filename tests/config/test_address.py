@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from claude_proxy.config.address import listen_address
+from claude_proxy.config.address import DEFAULT_HOST, DEFAULT_PORT, listen_address
 from claude_proxy.config.load import load
 from claude_proxy.config.tree import ConfigurationError
 
@@ -50,9 +50,28 @@ def test_an_address_that_cannot_be_read_is_told(tmp_path: Path, text: str) -> No
         listen_address(written(tmp_path, text), {})
 
 
-def test_reading_it_imports_no_room_of_the_house() -> None:
-    code = "import sys, claude_proxy.config.address; print(*sys.modules)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+@pytest.mark.parametrize(("text", "needs_yaml"), [(None, False), ("", True)])
+def test_reading_it_imports_no_room_of_the_house(tmp_path: Path, text: str | None, *, needs_yaml: bool) -> None:
+    """Nor even YAML, where there is nothing to read."""
+    own = None if text is None else str(written(tmp_path, text))
+    code = (
+        "import sys; from pathlib import Path; from claude_proxy.config.address import listen_address; "
+        "listen_address(Path(sys.argv[1]) if sys.argv[1:] else None, {}); print(*sys.modules)"
+    )
+    command = [sys.executable, "-c", code, *([own] if own else [])]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
     loaded = set(done.stdout.split())
-    assert "yaml" in loaded
+    assert ("yaml" in loaded) is needs_yaml
     assert not loaded & {"aiohttp", "asyncio", "msgspec", "claude_proxy.config.settings"}
+
+
+def test_the_built_in_address_is_the_one_in_the_manual(tmp_path: Path) -> None:
+    assert listen_address(None, {}) == listen_address(written(tmp_path, ""), {}) == (DEFAULT_HOST, DEFAULT_PORT)
+
+
+@pytest.mark.parametrize("name", ["CLAUDE_PROXY_LOG__LEVEL", "CLAUDE_PROXY_NOTHING"])
+def test_a_variable_that_says_nothing_of_it_is_no_fault_here(tmp_path: Path, name: str) -> None:
+    """It is one of this shell's, which the daemon need not have."""
+    assert listen_address(written(tmp_path, ""), {name: "a: b: c"}) == ("127.0.0.1", 8082)
+    with pytest.raises(ConfigurationError, match="CLAUDE_PROXY_LISTEN__PORT"):
+        listen_address(written(tmp_path, ""), {"CLAUDE_PROXY_LISTEN__PORT": "a: b: c"})

@@ -3,7 +3,9 @@
 from importlib.resources import files
 
 import pytest
+import yaml
 
+from claude_proxy.config.layers import default_text
 from claude_proxy.config.tree import (
     Complaint,
     ConfigurationError,
@@ -220,3 +222,18 @@ def test_our_own_texts_are_the_same_tree_by_the_faster_reader(name: str) -> None
     complaints: list[Complaint] = []
     assert read_yaml(text, name, complaints, ours=True) == read_yaml(text, name, complaints)
     assert complaints == []
+
+
+@pytest.mark.parametrize("text", [default_text(), "ä: 'ö' # ü\n\U0001f600: [x, {y: \U0001f600, z: 1}]\nn: !!str 1\n"])
+def test_libyaml_reads_what_python_reads_with_the_same_places(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    fast = tree(text)
+    monkeypatch.delattr(yaml, "CSafeLoader")
+    assert tree(text) == fast
+
+
+@pytest.mark.parametrize("depth", [60, 20_000])
+def test_what_is_nested_without_end_is_told_and_ends_nothing(depth: int) -> None:
+    complaints: list[Complaint] = []
+    read_yaml("a: " + "[" * depth + "]" * depth, "x.yaml", complaints)
+    said = [complaint.message for complaint in complaints]
+    assert said == ([] if depth < 100 else ["the values are nested too deeply"])

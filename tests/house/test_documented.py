@@ -10,11 +10,13 @@ import yaml
 
 from claude_proxy.config.environment import OLDER_NAMES
 from claude_proxy.config.load import default_text, load
+from claude_proxy.config.older_names import LEDGER, UNUSED
 from claude_proxy.failures import FailureKind
 from claude_proxy.observers.metrics import Metrics, QuotaCollector, StateCollector
 from tests.house.source import PACKAGE, REPOSITORY, modules
 
 README = (REPOSITORY / "README.md").read_text()
+SECRETS = ("AUTH_TOKEN", "DASHBOARD_PASSWORD", "REAL_ANTHROPIC_API_KEY", "HAIKU_PROVIDER_API_KEY")
 
 
 def test_every_metric_stands_in_the_readme_and_no_other() -> None:
@@ -43,11 +45,11 @@ def test_every_kind_of_refusal_stands_in_the_readme() -> None:
 def test_every_older_variable_stands_in_the_readme_and_in_the_code() -> None:
     table = re.findall(r"^\| (`[A-Z_`, ]+`) \|", README, re.MULTILINE)
     named = {name for row in table for name in re.findall(r"[A-Z_]{4,}", row)}
-    assert named == {*OLDER_NAMES, "AUTH_TOKEN", "REAL_ANTHROPIC_API_KEY", "HAIKU_PROVIDER_API_KEY"}
+    assert named == {*OLDER_NAMES, *SECRETS, *LEDGER, *UNUSED}
 
 
 def test_the_secrets_variables_are_named_in_the_built_in_configuration() -> None:
-    for name in ("AUTH_TOKEN", "REAL_ANTHROPIC_API_KEY", "HAIKU_PROVIDER_API_KEY"):
+    for name in SECRETS:
         assert name in default_text()
 
 

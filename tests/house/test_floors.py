@@ -8,7 +8,7 @@ from tests.house.source import Module, modules
 
 # A module may import from its own room and from the rooms below its floor, as the plan in the README draws it.
 FLOORS = [
-    {"failures", "logfile", "logline", "logwriter", "port_holder", "wire"},
+    {"directories", "failures", "logfile", "logline", "logwriter", "loopback_http", "port_holder", "wire"},
     {"credentials", "dialects", "exchange"},
     {"upstreams"},
     {"forwarding", "observers"},
@@ -16,7 +16,7 @@ FLOORS = [
     {"config"},
     {"assembly", "handover", "listening", "notify"},
     {"shift", "health_report"},
-    {"daemon", "explain"},
+    {"completion", "daemon", "explain"},
     {"demo", "service", "statusline", "toggle"},
     {"commands"},
     {"cli"},
@@ -26,14 +26,13 @@ FLOORS = [
 # exchange is the noun of floor 2: it names failures and the wire only, but credentials need not know it.
 LIBRARIES = {
     "aiohttp": {"upstreams.transport", "web", "daemon", "demo.stage", "demo.stand_in"},
-    "click": {"cli", "commands", "demo.command", "service", "toggle.commands", "toggle.tell"},
+    "click": {"cli", "commands", "completion", "demo.command", "service", "toggle.commands", "toggle.tell"},
     "keyring": {"credentials.keychain", "credentials.key_store"},
     "msgspec": {"wire", "dialects", "forwarding.commit"},
     "multidict": {"upstreams.transport", "web"},
-    "platformdirs": {"config.layers", "toggle.places"},
     "prometheus_client": {"observers.metrics"},
     "tenacity": {"forwarding.retry"},
-    "yaml": {"config", "web.openapi"},
+    "yaml": {"config", "commands.config", "web.openapi"},
     "yarl": {"upstreams.transport"},
 }
 

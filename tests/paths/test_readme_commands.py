@@ -45,6 +45,9 @@ WHILE_IT_SERVES = {
     f"{TOGGLE} disable": Outcome(r"✓ ~/\.claude/settings\.json +env\.ANTHROPIC_BASE_URL removed"),
     f"{PROXY} key set minimax": Outcome(r"minimax", hints=r"finds it within 30 s", typed=FAKE_KEY),
     f"{PROXY} check": Outcome(r"\Athe built-in configuration: nothing wrong\n\Z"),
+    f"{PROXY} config show --sources": Outcome(
+        r"\Alisten\.host .*\nlisten\.port +\d+  variable CLAUDE_PROXY_LISTEN__PORT\n"
+    ),
     f"{PROXY} explain --model claude-haiku-4-5-20251001": Outcome(r"minimax.*keyring:minimax"),
     f"{PROXY} status": Outcome(r"\ADaemon +up .*\nLogin +Claude Code's own, handed on as it comes"),
     f"{PROXY} key list": Outcome(r"^minimax\b"),

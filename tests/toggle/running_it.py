@@ -20,6 +20,7 @@ class Ran:
     code: int
     out: str
     err: str
+    pid: int = 0
 
     @property
     def lines(self) -> list[str]:
@@ -28,11 +29,15 @@ class Ran:
 
 async def proxy_toggle(user: User, *arguments: str, **environment: str) -> Ran:
     """Every warning of Python's is an error, and there is no keychain."""
+    return await run_program(user, sys.executable, "-c", PROGRAM, *arguments, **environment)
+
+
+async def run_program(user: User, *command: str, cwd: str = "", **environment: str) -> Ran:
+    """Any program, with this user's environment."""
     process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        *("-c", PROGRAM, *arguments),
+        *command,
         env={**clean_environment(user.home), **user.environment, "TZ": "UTC", **environment},
-        cwd=user.home,
+        cwd=cwd or user.home,
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
@@ -40,7 +45,7 @@ async def proxy_toggle(user: User, *arguments: str, **environment: str) -> Ran:
     async with asyncio.timeout(60):
         out, err = await process.communicate()
     assert process.returncode is not None
-    return Ran(process.returncode, out.decode(), err.decode())
+    return Ran(process.returncode, out.decode(), err.decode(), process.pid)
 
 
 def on_this_path(user: User) -> str:

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from claude_proxy.config.address import DEFAULT_HOST, DEFAULT_PORT
 from claude_proxy.config.load import default_text
 from claude_proxy.toggle import address
 from claude_proxy.toggle.address import configured, given, same, shown
@@ -15,7 +16,7 @@ DEFAULT = "http://127.0.0.1:8082"
 
 def test_the_default_is_the_manual_s() -> None:
     listen = yaml.safe_load(default_text())["listen"]
-    assert (listen["host"], listen["port"]) == (address.DEFAULT_HOST, address.DEFAULT_PORT)
+    assert (listen["host"], listen["port"]) == (DEFAULT_HOST, DEFAULT_PORT)
 
 
 @pytest.mark.parametrize(

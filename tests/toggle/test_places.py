@@ -1,5 +1,6 @@
 """Where things lie: by the environment, and for the shells that are used."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -32,7 +33,7 @@ def test_the_configuration_is_the_daemon_s(monkeypatch: pytest.MonkeyPatch, tmp_
     for variable in (None, str(tmp_path / "config")):
         if variable:
             monkeypatch.setenv("XDG_CONFIG_HOME", variable)
-        assert Places.of({}).configuration == default_path()
+        assert Places.of(os.environ).configuration == default_path()
 
 
 def test_paths_are_shown_as_a_person_writes_them(tmp_path: Path) -> None:

@@ -53,12 +53,15 @@ def test_only_those_since_a_moment_where_that_is_asked(claude: subprocess.Popen[
     assert before is not None
     assert any(abs(at - process.started) < 0.1 for at in before)
     assert after == []
+    # Started half a second before: not since then, exactly as told.
+    just_after = sessions.running(since=process.started + 0.5)
+    assert just_after is not None
+    assert not any(abs(at - process.started) < 0.1 for at in just_after)
 
 
 def test_a_worker_of_a_session_is_none(tmp_path: Path) -> None:
     program = tmp_path / "claude"
     shutil.copy("/bin/bash", program)
-    before = len(sessions.running() or [])
     with subprocess.Popen(
         [program, "-c", f"{program} -c 'echo up; read'; true"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     ) as process:
@@ -67,7 +70,9 @@ def test_a_worker_of_a_session_is_none(tmp_path: Path) -> None:
         assert process.stdout.readline() == b"up\n"
         names = [found for found in sessions._from_proc(Path("/proc")) if found.name == "claude"]
         assert process.pid in {found.parent for found in names}
-        assert len(sessions.running() or []) == before + 1
+        alone = {found.pid for found in sessions._sessions(names)}
+        assert process.pid in alone
+        assert not alone & {found.pid for found in names if found.parent == process.pid}
         process.stdin.close()
 
 

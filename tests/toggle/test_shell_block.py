@@ -15,12 +15,14 @@ from claude_proxy.toggle.shell_block import (
     FISH,
     POSIX,
     Block,
+    Shell,
     Syntax,
-    export_line,
     find,
     put,
     remove,
     render,
+    set_line,
+    unset_line,
 )
 from tests.conftest import need
 from tests.toggle.generated import shell_bytes
@@ -136,9 +138,19 @@ def test_shells_read_any_value(shell: str, syntax: Syntax, tmp_path: Path) -> No
     assert said(shell, file, tmp_path, "ODD") == ODD["ODD"]
 
 
-@pytest.mark.parametrize("shell", [shell for shell, _ in SHELLS])
-def test_shells_evaluate_the_lines_for_them(shell: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("shell", "syntax"), SHELLS)
+def test_shells_evaluate_the_lines_for_them(shell: str, syntax: Syntax, tmp_path: Path) -> None:
+    whose = Shell.FISH if syntax is FISH else Shell.POSIX
     file = tmp_path / "lines"
-    file.write_text("\n".join(export_line(name, value) for name, value in VARIABLES.items()))
-    assert said(shell, file, tmp_path, BASE_URL) == URL
+    file.write_text("\n".join(set_line(whose, name, value) for name, value in {**VARIABLES, **ODD}.items()))
+    for name, value in {**VARIABLES, **ODD}.items():
+        assert said(shell, file, tmp_path, name) == value
+    file.write_text(file.read_text() + "\n" + unset_line(whose, BASE_URL))
+    assert said(shell, file, tmp_path, BASE_URL) == ""
     assert said(shell, file, tmp_path, TOOL_SEARCH) == "true"
+
+
+def test_fish_reads_the_lines_for_the_others_too(tmp_path: Path) -> None:
+    file = tmp_path / "lines"
+    file.write_text(set_line(Shell.POSIX, BASE_URL, URL))
+    assert said("fish", file, tmp_path, BASE_URL) == URL

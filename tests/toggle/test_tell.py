@@ -5,7 +5,8 @@ from click import echo
 from click.testing import CliRunner
 
 from claude_proxy.toggle.edits import Line
-from claude_proxy.toggle.tell import running_ones, tell, tell_lines, warn
+from claude_proxy.toggle.refusals import AddressUnknown
+from claude_proxy.toggle.tell import running_ones, tell, tell_lines, telling, warn
 
 LINES = (Line("✓", "short", "was: not set"), Line("✓", "no note, however long it may be"), Line("·", "longer", "kept"))
 
@@ -51,3 +52,32 @@ def test_colour_only_where_it_is_wanted(no_color: str, expected: str, monkeypatc
         tell("red", color="red")
         echo("", nl=False)
         assert out.getvalue().decode() == expected
+
+
+@pytest.mark.parametrize(
+    ("raised", "code", "said"),
+    [
+        (AddressUnknown("where is it?"), 78, "program: where is it?\n"),
+        (PermissionError(13, "Permission denied", "x"), 1, "program: [Errno 13] Permission denied: 'x'\n"),
+    ],
+)
+def test_a_refusal_is_told_and_its_code_is_the_program_s(
+    raised: Exception, code: int, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    @telling("program")
+    def command() -> None:
+        raise raised
+
+    with pytest.raises(SystemExit) as ended:
+        command()
+    assert ended.value.code == code
+    assert capsys.readouterr() == ("", said)
+
+
+def test_that_nobody_reads_is_not_told_to_them() -> None:
+    @telling("program")
+    def command() -> None:
+        raise BrokenPipeError(32, "Broken pipe")
+
+    with pytest.raises(BrokenPipeError):
+        command()

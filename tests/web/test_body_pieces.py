@@ -155,6 +155,7 @@ async def test_a_body_is_decompressed_beside_the_loop(monkeypatch: pytest.Monkey
         (b"x", "compress", 415),
         (b"x", "GZIP , identity", 415),
     ],
+    ids=["just within", "just over", "cut", "not compressed", "unknown", "two"],
 )
 async def test_what_cannot_be_decompressed_within_the_limit_is_refused(
     body: bytes, coding: str, status: int | None
