@@ -26,16 +26,16 @@ COMMANDS = {
     "check": "claude_proxy.commands.check:check",
     "config": "claude_proxy.commands.config:config",
     "explain": "claude_proxy.commands.explain:explain",
-    "paths": "claude_proxy.commands.paths:paths",
-    "completion": "claude_proxy.completion:completion",
-    "help": "claude_proxy.commands.help:help_",
-    "ledger": "claude_proxy.commands.ledger:ledger",
-    "usage": "claude_proxy.commands.usage:usage",
-    "prices": "claude_proxy.commands.prices:prices",
-    "uninstall": "claude_proxy.commands.uninstall:uninstall",
     "logs": "claude_proxy.commands.logs:logs",
     "tail": "claude_proxy.commands.tail:tail",
+    "usage": "claude_proxy.commands.usage:usage",
+    "ledger": "claude_proxy.commands.ledger:ledger",
+    "prices": "claude_proxy.commands.prices:prices",
     "statusline": "claude_proxy.commands.statusline:statusline",
+    "paths": "claude_proxy.commands.paths:paths",
+    "completion": "claude_proxy.completion:completion",
+    "uninstall": "claude_proxy.commands.uninstall:uninstall",
+    "help": "claude_proxy.commands.help:help_",
 }
 """Name: module and attribute."""
 
@@ -52,6 +52,7 @@ def main() -> None:
       claude-proxy service install
       claude-proxy enable
       claude-proxy status
+      claude-proxy doctor
       claude-proxy usage
       claude-proxy key set minimax
       claude-proxy run -- claude

@@ -10,6 +10,7 @@ HEADER = f"{'time':<8} {'model → upstream':<31} {'':>4} {'first':>5} {'total':
 
 _WHAT = 31  # columns for the model and who answered
 _UPSTREAM = 14
+_LEAST = 0.0001  # dollars
 _DATE = re.compile(r"-20\d{6}$")
 _CONTROLS = dict.fromkeys((*range(32), *range(127, 160)))
 _ENDS = {"broken": "cut", "client_gone": "left"}
@@ -71,6 +72,8 @@ def _money(value: Any) -> str:
     dollars = _number(value)
     if dollars is None:
         return "-"
+    if 0 < dollars < _LEAST:
+        return "<0.01¢"
     if dollars >= 100:
         return f"${min(dollars, 99_999):.0f}"
     return f"${dollars:.2f}" if dollars >= 1 else f"${dollars:.4f}"

@@ -14,6 +14,7 @@ from claude_proxy.commands.belongings import Belongings
 from claude_proxy.commands.interrupt import ends_on_ctrl_c
 from claude_proxy.commands.key import named_keys
 from claude_proxy.commands.options import config_option
+from claude_proxy.commands.paths import all_places
 from claude_proxy.credentials.key_file import key_names, keys_directory
 from claude_proxy.credentials.spelling import SETUP_TOKEN
 from claude_proxy.service import removing
@@ -51,6 +52,8 @@ class _Uninstall:
         self._own = address.configured(config or self.places.configuration, environment).url
         host, port = address.host_and_port(self._own)
         self._plan = Plan((NAME,), host, port)
+        ledger = all_places(config, environment, sys.platform)["ledger"].path
+        self._chosen = [path.absolute() for path in (config, ledger) if path is not None]
         self.failures: list[str] = []
 
     def told(self) -> int:
@@ -88,6 +91,16 @@ class _Uninstall:
     def kept(self) -> list[Path]:
         """What is the user's, and there still."""
         return self._belongings.personal()
+
+    def elsewhere(self) -> list[Path]:
+        """What the user has put in a place of their own choice, and that stays there."""
+        ours = self._belongings
+        return [
+            path
+            for path in self._chosen
+            if path.exists()
+            and not any(path.is_relative_to(place) for place in (ours.configuration, ours.data, ours.state))
+        ]
 
     def _do(self, step: _Step) -> None:
         # Imported here because it leads to asyncio, which --help need not wait for.
@@ -205,7 +218,7 @@ def uninstall(path: Path | None, *, dry_run: bool, purge: bool, yes: bool) -> No
             raise click.UsageError("there is no terminal to ask at: look with --dry-run, then say --yes")
         if not dry_run:
             this.done()
-    _tell_rest(this, path, purge=purge, dry_run=dry_run)
+    _tell_rest(this, purge=purge, dry_run=dry_run)
     for failure in this.failures:
         tell(f"{NAME}: {failure}", err=True)
     sys.exit(_FAILED if this.failures else 0)
@@ -217,15 +230,15 @@ def _ask() -> None:
         sys.exit(_FAILED)
 
 
-def _tell_rest(this: _Uninstall, config: Path | None, *, purge: bool, dry_run: bool) -> None:
+def _tell_rest(this: _Uninstall, *, purge: bool, dry_run: bool) -> None:
     kept = this.kept()
     if not purge or not dry_run:
         for path in kept:
             tell(f"{'would keep' if dry_run else 'kept'} {this.places.shown(path)}")
     if kept and not purge:
         tell(f"To remove these, too: {NAME} uninstall --purge")
-    if config is not None and config.exists() and config not in kept:
-        tell(f"kept {this.places.shown(config.absolute())}, which is yours")
+    for path in this.elsewhere():
+        tell(f"{'would keep' if dry_run else 'kept'} {this.places.shown(path)}, a place that you have chosen")
     if belongings.status_line_left(this.places.settings):
         warn(f"{this.places.shown(this.places.settings)} has {NAME} as statusLine: take that out yourself")
     tell(f"The program itself: {installed_by.removal()}")

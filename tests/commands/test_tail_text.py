@@ -58,6 +58,7 @@ def test_a_request_that_went_well() -> None:
         ({"list_value": "12.8449"}, ["$12.84"]),
         ({"list_value": "1234.5"}, ["$1234"]),
         ({"list_value": "0.000000"}, ["$0.0000"]),
+        ({"list_value": "0.000031"}, ["<0.01¢"]),
         ({"model": None, "upstream": "an-upstream-with-a-long-name"}, ["-", "an-upstream-w…"]),
         ({"model": "a-model-with-a-very-long-name-of-its-own"}, ["a-model-with-a-very-…"]),
         ({"time": None}, ["-"]),

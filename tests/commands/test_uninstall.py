@@ -125,13 +125,15 @@ def test_a_faulty_configuration_is_no_obstacle(user: User, no_keyring: None) -> 
     assert not (user.home / ".config").exists()
 
 
-def test_a_configuration_elsewhere_and_a_status_line_are_the_users(user: User, no_keyring: None) -> None:
-    elsewhere = user.write("my.yaml", "{}")
+def test_what_lies_elsewhere_and_a_status_line_are_the_users(user: User, no_keyring: None) -> None:
+    ledger = user.write("my.db", "")
+    elsewhere = user.write("my.yaml", f"ledger: {{url: 'sqlite://{ledger}'}}")
     user.settings.write_text('{"statusLine": {"type": "command", "command": "claude-proxy statusline"}}')
     result = run("uninstall", "--purge", "--yes", "--config", str(elsewhere))
     assert result.exit_code == 0
-    assert elsewhere.exists()
-    assert "kept ~/my.yaml, which is yours\n" in result.stdout
+    for path in (elsewhere, ledger):
+        assert path.exists()
+        assert f"kept ~/{path.name}, a place that you have chosen\n" in result.stdout
     assert "! ~/.claude/settings.json has claude-proxy as statusLine: take that out yourself\n" in result.stderr
 
 
