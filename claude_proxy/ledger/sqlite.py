@@ -164,10 +164,18 @@ class SqliteStore:
         return True
 
     def clear(self) -> int:
-        with self._transaction():
-            records: int = self._connection.execute("SELECT count(*) FROM exchange").fetchone()[0]
-            for table in _TABLES:
-                self._connection.execute(f"DELETE FROM {table}")
+        """As `LedgerStore.clear`; what is forgotten is overwritten, in the file and, if nobody reads, in its log."""
+        with told(self.path):
+            self._connection.execute("PRAGMA secure_delete = 1").fetchall()
+        try:
+            with self._transaction():
+                records: int = self._connection.execute("SELECT count(*) FROM exchange").fetchone()[0]
+                for table in _TABLES:
+                    self._connection.execute(f"DELETE FROM {table}")
+        finally:
+            with told(self.path):
+                self._connection.execute("PRAGMA secure_delete = FAST").fetchall()
+                self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
         return records
 
     def vacuum(self) -> None:

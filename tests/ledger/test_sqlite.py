@@ -140,3 +140,11 @@ def test_space_that_was_let_go_is_given_back_but_for_some_that_will_be_needed(st
     assert path.stat().st_size < 5_000_000
     store.vacuum()
     assert path.stat().st_size < 200_000
+
+
+def test_what_is_cleared_is_overwritten(store: SqliteStore, path: Path) -> None:
+    for number in range(200):
+        store.write([with_bodies(number, conversation(2), endpoint="/v1/FAKE-path", project="/FAKE-path")])
+    assert any(b"FAKE-path" in file.read_bytes() for file in path.parent.iterdir())
+    store.clear()
+    assert not [file for file in path.parent.iterdir() if b"FAKE-path" in file.read_bytes()]
