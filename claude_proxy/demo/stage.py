@@ -2,8 +2,10 @@
 
 import asyncio
 import contextlib
+import json
 import logging
 import os
+import shlex
 import signal
 import socket
 import tempfile
@@ -45,7 +47,10 @@ credentials:
 upstreams:
   claude: {{ base_url: "{claude}" }}
   minimax: {{ base_url: "{minimax}" }}
+ledger: {{ url: {ledger} }}
 """
+
+_FILE = "config.yaml"
 
 Show = Callable[[str], None]
 Signals = asyncio.Queue[signal.Signals]
@@ -98,8 +103,13 @@ def _place() -> Iterator[Path]:
 async def _play(place: Path, signals: Signals, show: Show, *, once: bool) -> int:
     redactor = Redactor()
     async with StandIn() as stand_in:
-        file = place / "config.yaml"
-        file.write_text(_CONFIGURATION.format(**{provider: stand_in.base_url(provider) for provider in Provider}))
+        file = place / _FILE
+        file.write_text(
+            _CONFIGURATION.format(
+                ledger=json.dumps(f"sqlite://{place}/ledger.db"),
+                **{provider: stand_in.base_url(provider) for provider in Provider},
+            )
+        )
         # All that the daemon ever sees of an environment: nothing of the user's.
         environment = {
             "HOME": str(place),
@@ -151,7 +161,11 @@ def _greeting(url: str, place: Path, *, once: bool) -> Iterator[str]:
         yield ""
         yield f"  ANTHROPIC_BASE_URL={url} ANTHROPIC_AUTH_TOKEN={TOKEN} claude"
         yield ""
-        yield f"The log and the configuration lie in {place}; Ctrl-C ends all of it and removes them."
+        yield "What is recorded of it, and what it cost:"
+        yield ""
+        yield f"  claude-proxy usage model --config {shlex.quote(str(place / _FILE))}"
+        yield ""
+        yield f"Log, ledger and configuration lie in {place}; Ctrl-C ends all of it and removes them."
     yield ""
     yield HEAD
 

@@ -3,7 +3,9 @@
 import asyncio
 import json
 import re
+import shlex
 import signal
+import sys
 from typing import Any
 
 import pytest
@@ -12,7 +14,7 @@ from tests.asking import ask
 from tests.demo import witnessed_demo
 from tests.demo.playing import ASKED, HAIKU, OWN_KEY, STORED_LOGIN, TOKEN, Place, asked, playing
 from tests.opened_files import watched
-from tests.running import eventually
+from tests.running import clean_environment, eventually
 
 AFTER_A_TOOL: dict[str, Any] = {
     **ASKED,
@@ -32,6 +34,23 @@ async def test_it_prints_one_line_for_claude_code_and_where_its_files_lie(place:
         assert set(files) == {"config.yaml", "daemon.log"}
         assert (place.temporary / directory).stat().st_mode & 0o777 == 0o700
         assert files["daemon.log"].stat().st_mode & 0o777 == 0o600
+
+
+async def test_what_it_recorded_is_shown_by_the_command_that_it_prints(place: Place) -> None:
+    async with playing(place) as demo:
+        (command,) = re.findall(r"^  claude-proxy (usage model --config \S+)$", demo.printed, re.MULTILINE)
+        await asked(demo, ASKED)
+        while True:
+            shown = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-m", "claude_proxy", *shlex.split(command)),
+                env=clean_environment(place.home),
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.PIPE,
+            )
+            said = (await shown.communicate())[0].decode()
+            if said:
+                break  # until it is written, nothing is recorded yet
+    assert re.search(r"^claude-opus-4-8 +1 ", said, re.MULTILINE)
 
 
 async def test_claude_s_models_and_haiku_go_their_ways(place: Place) -> None:

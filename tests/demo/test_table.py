@@ -43,8 +43,8 @@ def test_a_request_is_one_line_below_the_head(table: Table, shown: list[str]) ->
     failed = attempt("minimax", failure=OVERLOADED, status=529)
     table.closed(exchange(message_request(model=HAIKU), attempts=[failed, failed, attempt()]))
     assert [HEAD, *shown] == [
-        "TIME     FOR   MODEL                     UPSTREAM  CODE TRIES  FIRST    IN   OUT",
-        "08:00:00 main  claude-haiku-4-5-20251001 → claude   200     3  250ms    18     7",
+        "TIME     FOR   MODEL             UPSTREAM  CODE TRIES  FIRST    IN   OUT  LIST $",
+        "08:00:00 main  claude-haiku-4-5  → claude   200     3  250ms    18     7 0.00015",
     ]
 
 
@@ -52,7 +52,7 @@ def test_lines_fit_a_terminal_of_80_columns(table: Table, shown: list[str]) -> N
     usage = Usage(150_000, 64_000, 30_000, 20_000)
     times = {"started": 100.0, "first_byte": 199.94}
     table.closed(exchange(message_request(model="claude-" + "x" * 100), upstream="minimax", usage=usage, **times))
-    assert shown == ["08:00:00 main  claude-xxxxxxxxxxxxxxxxxx → minimax  200     1  99.9s  200k 64.0k"]
+    assert shown == ["08:00:00 main  claude-xxxxxxxxxx → minimax  200     1  99.9s  200k 64.0k  1.5285"]
     assert len(HEAD) == len(shown[0]) == 80
 
 
@@ -77,6 +77,13 @@ def test_a_line_says_what_the_request_is_for(
 def test_a_request_without_a_model_is_named_by_its_path(table: Table, shown: list[str]) -> None:
     table.closed(exchange(other_request("GET", "/v1/files?limit=1")))
     assert " /v1/files " in shown[0]
+
+
+def test_what_has_no_price_costs_not_nothing_but_is_not_told(table: Table, shown: list[str]) -> None:
+    unknown = attempt()
+    unknown.model = "nobody-knows-this"
+    table.closed(exchange(attempts=[unknown]))
+    assert shown[0].endswith(" 7       -")
 
 
 @pytest.mark.parametrize(
@@ -131,4 +138,4 @@ def test_the_plan_is_told_when_it_is_news(table: Table, shown: list[str]) -> Non
 )
 def test_many_tokens_are_told_in_thousands(table: Table, shown: list[str], tokens: int, shown_as: str) -> None:
     table.closed(exchange(usage=Usage(1, tokens)))
-    assert shown[0].split()[-1] == shown_as
+    assert shown[0].split()[-2] == shown_as
