@@ -137,7 +137,7 @@ async def stores(shell: Shell) -> None:
     await shell.type("The key for minimax", f"{KEYRING_KEY}\n", "key", "set", "minimax")
     await shell.run("key", "set", "minimax", given=f"{FILE_KEY}\n{HAIKU_KEY}\n", ends=1)
     await shell.run("key", "set", "setup-token", given=FILE_KEY, ends=1)
-    await shell.type("The key for minimax", f"{FILE_KEY}\x03", "key", "set", "minimax", ends=1)
+    await shell.type("The key for minimax", f"{FILE_KEY}\x03", "key", "set", "minimax", ends=130)
     await shell.run("login", "--setup-token", given=CONFIGURED_KEY, ends=1)
     await shell.run("login", "--setup-token", given=SETUP_TOKEN)
     await shell.run("login", "--console")
