@@ -8,8 +8,8 @@ import sqlite3
 from claude_proxy.ledger.record import Kept
 from claude_proxy.ledger.store import Retention
 
-STEP_ROWS = 100
-STEP_BYTES = 2 << 20
+STEP_ROWS = 50
+STEP_BYTES = 1 << 20
 
 
 def prune_step(connection: sqlite3.Connection, retention: Retention, now: float) -> bool:

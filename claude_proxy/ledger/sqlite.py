@@ -28,6 +28,8 @@ _ADD = "INSERT INTO usage ({}, {}) VALUES ({}) ON CONFLICT DO UPDATE SET {}".for
     ", ".join(f"{name} = {name} + excluded.{name}" for name in SUMS),
 )
 _TABLES = ("exchange", "body", "block", "content", "conversation", "usage")
+_SPARE_PAGES = 1024
+_PAGES_AT_ONCE = 128
 _BODIES = ("request_headers", "request", "answer_headers", "answer")
 
 
@@ -150,16 +152,30 @@ class SqliteStore:
     def prune(self, retention: Retention, now: float) -> bool:
         with self._transaction():
             did = prune_step(self._connection, retention, now)
-        if did:
-            with told(self.path):
-                self._connection.execute("PRAGMA incremental_vacuum(256)").fetchall()
-        return did
+        return did or self._give_space_back()
+
+    def _give_space_back(self) -> bool:
+        """Some pages that nothing uses; a few stay for what comes next."""
+        with told(self.path):
+            if self._connection.execute("PRAGMA freelist_count").fetchone()[0] <= _SPARE_PAGES:
+                return False
+            # Not `execute`: that would take one step of it, and so give back one page.
+            self._connection.executescript(f"PRAGMA incremental_vacuum({_PAGES_AT_ONCE});")
+        return True
 
     def clear(self) -> int:
-        with self._transaction():
-            records: int = self._connection.execute("SELECT count(*) FROM exchange").fetchone()[0]
-            for table in _TABLES:
-                self._connection.execute(f"DELETE FROM {table}")
+        """As `LedgerStore.clear`; what is forgotten is overwritten, in the file and, if nobody reads, in its log."""
+        with told(self.path):
+            self._connection.execute("PRAGMA secure_delete = 1").fetchall()
+        try:
+            with self._transaction():
+                records: int = self._connection.execute("SELECT count(*) FROM exchange").fetchone()[0]
+                for table in _TABLES:
+                    self._connection.execute(f"DELETE FROM {table}")
+        finally:
+            with told(self.path):
+                self._connection.execute("PRAGMA secure_delete = FAST").fetchall()
+                self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
         return records
 
     def vacuum(self) -> None:

@@ -25,6 +25,7 @@ PRAGMA journal_size_limit = 16777216;
 PRAGMA cache_size = -8192;
 PRAGMA temp_store = MEMORY;
 PRAGMA trusted_schema = 0;
+PRAGMA secure_delete = FAST;
 """
 _FOR_NOW = {
     sqlite3.SQLITE_BUSY: "another process holds it locked",

@@ -283,13 +283,14 @@ class Recorder:
 
     def _trying(self, work: Callable[[], object]) -> bool:
         """Does it again while the disk has a fault; False where it cannot be done, or we are to stop."""
-        wait = _FIRST_WAIT
+        wait, since = _FIRST_WAIT, None
         while True:
             try:
                 work()
             except LedgerBusy as error:
                 self._failures += 1
                 self._tell("ledger_waits", cause=str(error), waiting=self._waiting)
+                since = since or time.monotonic()
                 self._reopen()
                 if not self._may_wait(wait):
                     return False
@@ -304,6 +305,8 @@ class Recorder:
                 self._reopen()
                 return False
             else:
+                if since is not None:
+                    say(_log, logging.INFO, "ledger_goes_on", after_s=time.monotonic() - since, waiting=self._waiting)
                 return True
 
     def _may_wait(self, seconds: float) -> bool:

@@ -10,7 +10,7 @@ from claude_proxy.ledger.cost import Cost
 from claude_proxy.ledger.facts import Facts, read_facts
 from claude_proxy.ledger.record import AttemptRecord, Bodies, ExchangeRecord, Kept
 from claude_proxy.ledger.store import Change
-from claude_proxy.logline import REDACTED
+from claude_proxy.logline import REDACTED, SHORTEST_SECRET
 from claude_proxy.wire.headers import Headers, canonical, first
 from claude_proxy.wire.query import shown
 
@@ -42,7 +42,7 @@ class Recording:
 
     def begun(self, exchange: Exchange, *, bodies: bool) -> Begun:
         """What its beginning tells. Whether bodies are kept is decided here, for its end too."""
-        secrets = frozenset({*self._known_secrets(), *brought_secrets(exchange.request)})
+        secrets = frozenset({*self._known(), *brought_secrets(exchange.request)})
         return Begun(read_facts(exchange.request), secrets, bodies)
 
     def beginning(self, exchange: Exchange, begun: Begun) -> Change:
@@ -56,7 +56,7 @@ class Recording:
     def whole(self, exchange: Exchange, begun: Begun, *, was_written: bool) -> Change:
         """Of an exchange that is closed; `was_written` says that its beginning is in the ledger."""
         # Keys of our own may have been read since it began.
-        secrets = begun.secrets | frozenset(self._known_secrets())
+        secrets = begun.secrets | frozenset(self._known())
         clean = _Cleaning(secrets)
         answer_headers, answer, cut = _answer(exchange)
         values = self._of_request(exchange, begun)
@@ -73,6 +73,10 @@ class Recording:
             answer,
         )
         return Change(ExchangeRecord(**values), bodies, secrets)
+
+    def _known(self) -> list[str]:
+        """Those that can be told from a word: a shorter one would be found all over a conversation."""
+        return [secret for secret in self._known_secrets() if len(secret) >= SHORTEST_SECRET]
 
     def _of_request(self, exchange: Exchange, begun: Begun) -> dict[str, Any]:
         request, facts, clean = exchange.request, begun.facts, _Cleaning(begun.secrets)

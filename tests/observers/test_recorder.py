@@ -120,6 +120,27 @@ def test_what_waits_when_it_closes_is_written(tmp_path: Path) -> None:
     recorded.reader.close()
 
 
+def test_what_waits_is_written_although_it_is_told_to_stop_before_it_has_begun(tmp_path: Path) -> None:
+    recorded = Recorded(tmp_path / "ledger.db")
+    recorded.record(1, 2)
+    recorded.recorder._stopping.set()
+    recorded.recorder.start()
+    recorded.close()
+    assert recorded.recorder.state.written == 2
+
+
+def test_an_exchange_whose_end_is_dropped_is_not_remembered(tmp_path: Path) -> None:
+    recorded = Recorded(tmp_path / "ledger.db", queue_records=1)
+    of = recorded.exchange(1)
+    recorded.recorder.began(of)
+    recorded.recorder.closed(of)
+    recorded.recorder.start()
+    until(lambda: recorded.recorder.state.waiting == 0)
+    recorded.close()
+    assert not recorded.recorder._begun
+    assert [one.end for one in Recorded(recorded.path).found] == [None]
+
+
 def test_more_than_may_wait_is_dropped_counted_and_told_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     recorded = Recorded(tmp_path / "ledger.db", queue_records=4)
     with caplog.at_level(logging.INFO):
@@ -155,11 +176,12 @@ def test_a_ledger_that_is_locked_is_written_when_it_is_free_again(
     with caplog.at_level(logging.INFO):
         recorded.record(2)
         until(lambda: recorded.recorder.state.failures >= 2)
-    assert [one.message for one in caplog.records] == ["ledger_waits"]
-    assert "locked" in str(caplog.records[0].__dict__["fields"]["cause"])
-    other.execute("ROLLBACK")
-    other.close()
-    until(lambda: recorded.recorder.state.written == 2)
+        assert [one.message for one in caplog.records] == ["ledger_waits"]
+        assert "locked" in str(caplog.records[0].__dict__["fields"]["cause"])
+        other.execute("ROLLBACK")
+        other.close()
+        until(lambda: recorded.recorder.state.written == 2)
+    assert [one.message for one in caplog.records] == ["ledger_waits", "ledger_goes_on"]
     assert [one.end for one in recorded.found] == ["complete"] * 2
     assert recorded.recorder.state.dropped == 0
 

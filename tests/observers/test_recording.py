@@ -148,3 +148,9 @@ def test_no_secret_stands_in_any_word_of_a_record() -> None:
     headers = dict(change.bodies.request_headers or ()) if change.bodies else {}
     assert {headers[name] for name in ("Authorization", "Cookie", "X-Tenant")} == {"[redacted]"}
     assert headers["User-Agent"].startswith("claude-cli")
+
+
+def test_what_is_too_short_to_be_told_from_a_word_is_looked_for_nowhere() -> None:
+    change = whole(answered(b"an answer"), "a", "", "short", "FAKE-long-enough")
+    assert change.secrets == {"FAKE-long-enough"}
+    assert change.record.user_agent == "claude-cli/2.1.197 (external, sdk-cli)"

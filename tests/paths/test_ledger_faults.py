@@ -160,3 +160,20 @@ async def test_killed_at_any_moment_a_ledger_is_whole_and_has_what_is_older_than
         assert reader.faults() == []
     assert set(acknowledged) <= ids
     assert len(acknowledged) > 100
+
+
+async def test_two_versions_that_hand_over_record_into_one_ledger(tmp_path: Path) -> None:
+    async with StandIn(says()) as upstream, running(tmp_path, config(upstream)) as daemon:
+        answers = [await answered(daemon)]
+        daemon.signal(signal.SIGUSR2)
+        while daemon.log.count("event=listening ") < 3:  # the first, the one that stood in, and the first's successor
+            answers.append(await answered(daemon))
+            await asyncio.sleep(0.02)  # the processes that start need the processor too
+        answers += [await answered(daemon) for _ in range(5)]
+        assert await daemon.stop() == 0
+    with reading(tmp_path) as reader:
+        records = reader.records(ALL, 100_000)
+        assert reader.faults() == []
+    assert {record.id for record in records} == {reply.headers["x-claude-proxy-request-id"] for reply in answers}
+    assert {record.end for record in records} == {"complete"}
+    assert "ledger_" not in daemon.log
