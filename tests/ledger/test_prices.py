@@ -166,6 +166,16 @@ def test_what_the_calls_do_not_tell_is_not_lost() -> None:
     assert value(_OPUS, Usage(3 * MILLION, 0, iterations=(of("message", MILLION, 0), of("of_tomorrow", MILLION)))) == 12
 
 
+def test_an_advisor_that_is_told_alone_is_not_taken_for_a_part_of_the_answer() -> None:
+    advisor = of("advisor_message", MILLION, 0, model="claude-haiku-4-5")
+    assert value(_OPUS, Usage(MILLION, 0, iterations=(advisor,))) == 4 + 1
+
+
+def test_web_searches_are_counted_once_however_many_calls_there_were() -> None:
+    calls = (of("message", MILLION), of("message", MILLION))
+    assert value(_OPUS, Usage(2 * MILLION, 0, web_search_requests=1000, iterations=calls)) == 8 + 10
+
+
 def test_one_call_without_a_price_does_not_hide_the_others() -> None:
     usage = Usage(MILLION, 0, iterations=(of("message", MILLION, 0), of("advisor_message", 7, 3, model="unknown")))
     assert PRICES.cost(_OPUS, usage, NOW, Billing.API) == Cost(
