@@ -116,6 +116,14 @@ async def test_days_are_those_of_the_zone_and_have_no_gaps(daemon: InProcess) ->
     assert sum(day["requests"] for day in kathmandu) == 5
 
 
+async def test_of_the_first_and_the_last_day_only_what_is_meant_counts(daemon: InProcess) -> None:
+    times = "start=2026-01-01T04:00:00Z&end=2026-01-01T04:45:00Z&timezone=UTC"
+    (day,) = (await get(daemon, f"/api/stats/dashboard?{times}"))["dailyStats"]
+    assert (day["date"], day["requests"]) == ("2026-01-01", 0)
+    (day,) = (await get(daemon, f"/api/stats/dashboard?{times.replace('T04:45', 'T06:00')}"))["dailyStats"]
+    assert day["requests"] == 1
+
+
 async def test_thirty_days_are_shown_unless_it_is_said_which(daemon: InProcess) -> None:
     daily = (await get(daemon, "/api/stats/dashboard?timezone=UTC"))["dailyStats"]
     today = datetime.now(UTC).date()
