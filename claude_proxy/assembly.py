@@ -42,9 +42,10 @@ from claude_proxy.observers.log import ExchangeLog
 from claude_proxy.observers.metrics import CONTENT_TYPE, Metrics, QuotaCollector, StateCollector, UpstreamState
 from claude_proxy.observers.quota import QuotaWatch
 from claude_proxy.upstreams.breakers import Breakers
+from claude_proxy.upstreams.connection import Pool
 from claude_proxy.upstreams.route import Route, RouteTable, Target
 from claude_proxy.upstreams.slots import Slots
-from claude_proxy.upstreams.transport import Transport, open_session
+from claude_proxy.upstreams.transport import Transport
 from claude_proxy.upstreams.upstream import Upstream
 from claude_proxy.web.app import App
 from claude_proxy.web.drain import Drain
@@ -114,8 +115,8 @@ async def assemble(
     if settings.access.token:
         learn(settings.access.token)
     drain = Drain()
-    async with open_session() as session, Refresher(environment) as refresher:
-        transport = Transport(session)
+    async with Pool() as pool, Refresher(environment) as refresher:
+        transport = Transport(pool)
         routes = build_routes(settings, environment, learn, refresher=refresher)
         models = listed_models(settings)
         metrics = Metrics(models.__contains__)

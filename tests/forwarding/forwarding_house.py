@@ -17,7 +17,8 @@ from claude_proxy.failures import Failure, FailureKind, ProxyError
 from claude_proxy.forwarding.attempt import Attempts
 from claude_proxy.forwarding.forwarder import Forwarder
 from claude_proxy.upstreams.breakers import Breakers
-from claude_proxy.upstreams.transport import Transport, open_session
+from claude_proxy.upstreams.connection import Pool
+from claude_proxy.upstreams.transport import Transport
 from claude_proxy.wire.headers import Headers, first
 from claude_proxy.wire.messages import ClientRequest
 from claude_proxy.wire.quota import Quota
@@ -174,6 +175,6 @@ async def forwarding(
     given = {"MINIMAX_API_KEY": MINIMAX_KEY, "KIMI_API_KEY": "FAKE-kimi-key", "HOME": str(home), **(environment or {})}
     learned: list[str] = []
     watcher = Watcher()
-    async with open_session() as session:
-        attempts = Attempts(Transport(session), loaded.retry, watcher, loaded.access.carried_in)
+    async with Pool() as pool:
+        attempts = Attempts(Transport(pool), loaded.retry, watcher, loaded.access.carried_in)
         yield House(Forwarder(build_routes(loaded, given, learned.append), attempts, watcher), watcher, learned)

@@ -25,16 +25,16 @@ FLOORS = [
 
 # exchange is the noun of floor 2: it names failures and the wire only, but credentials need not know it.
 LIBRARIES = {
-    "aiohttp": {"upstreams.transport", "web", "daemon", "demo.stage", "demo.stand_in"},
+    "aiohttp": {"upstreams.connection", "upstreams.transport", "web", "daemon", "demo.stage", "demo.stand_in"},
     "click": {"cli", "commands", "demo.command", "service", "toggle.commands", "toggle.tell"},
     "keyring": {"credentials.keychain", "credentials.key_store"},
     "msgspec": {"wire", "dialects", "forwarding.commit"},
-    "multidict": {"upstreams.transport", "web"},
+    "multidict": {"web"},
     "platformdirs": {"config.layers", "toggle.places"},
     "prometheus_client": {"observers.metrics"},
     "tenacity": {"forwarding.retry"},
     "yaml": {"config", "web.openapi"},
-    "yarl": {"upstreams.transport"},
+    "yarl": {"upstreams.connection", "upstreams.transport"},
 }
 
 

@@ -1,0 +1,183 @@
+"""One connection to an upstream: aiohttp's pool, TLS and parser, and a request written to it in one go.
+
+aiohttp's `ClientSession` spends as much on a small request as all that is done with it here: it builds the request
+anew, its cookies, its redirects and its retries, of which nothing is used. What is hard about a client stays its
+own: names, TLS, the pool, and the parsing of what a peer says.
+"""
+
+import asyncio
+import re
+from functools import partial
+from typing import Any, Self
+
+import aiohttp
+from aiohttp.client_proto import ResponseHandler
+from aiohttp.http import RawResponseMessage
+from aiohttp.streams import StreamReader
+from yarl import URL
+
+from claude_proxy.wire.headers import Headers
+
+_FIELD_LIMIT = 64 << 10  # bytes a header field of an answer may have; its default of 8 KiB is short for CSPs
+_FIELDS_LIMIT = 256
+_AT_ONCE = 1 << 20  # bytes that are written at once; of larger bodies a piece at a time, so that others go on
+_PIECE = 256 << 10
+_JOINED = 256 << 10  # bytes of a body up to which a copy costs less than a write of its own
+_KEPT = 30.0  # seconds that an idle connection is kept
+_FORBIDDEN = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")  # in a line of a head (RFC 9110 5.5)
+_WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
+
+
+class Protocol(ResponseHandler):
+    """One connection, which tells who reads a body when its framing is broken.
+
+    aiohttp 3.14 tells only who waits for a head: the reader of the body would wait for ever.
+    """
+
+    def set_exception(self, exc: BaseException, exc_cause: BaseException | None = None) -> None:
+        cause = () if exc_cause is None else (exc_cause,)
+        super().set_exception(exc, *cause)
+        payload = self._payload
+        if payload is not None and payload.exception() is None and not payload.is_eof():
+            payload.set_exception(exc)
+
+    def resume_reading(self, resume_parser: bool = True) -> None:
+        # aiohttp resumes after every piece that is read, which costs as much as the piece.
+        if self._reading_paused:
+            super().resume_reading(resume_parser)
+
+    def begin(self, method: str) -> None:
+        """A parser for one answer."""
+        self.set_response_params(
+            skip_payload=method == "HEAD",
+            read_until_eof=True,
+            auto_decompress=False,
+            max_line_size=_FIELD_LIMIT,
+            max_field_size=_FIELD_LIMIT,
+            max_headers=_FIELDS_LIMIT,
+        )
+
+    def write(self, data: bytes | memoryview) -> None:
+        """Raises ClientConnectionError where the connection has ended."""
+        if self.transport is None or self.transport.is_closing():
+            raise aiohttp.ClientConnectionResetError("the connection has ended")
+        self.transport.write(data)
+
+    async def upload(self, body: bytes) -> None:
+        """Writes a large body, no faster than the peer reads it. Ends quietly where the connection does: who waits
+        for the answer learns of it."""
+        view = memoryview(body)
+        try:
+            for at in range(0, len(view), _PIECE):
+                self.write(view[at : at + _PIECE])
+                await self._drain_helper()
+        except (aiohttp.ClientConnectionError, ConnectionError):
+            return
+
+    def limit_silence(self, seconds: float) -> None:
+        """From now on the peer may be silent for so long; aiohttp stops the clock while nothing is read."""
+        self.read_timeout = seconds
+        self.start_timeout()
+
+
+class Call:
+    """One request that was sent, and its answer. Must be closed."""
+
+    def __init__(self, connection: Any, message: RawResponseMessage, payload: StreamReader) -> None:
+        self._connection = connection
+        self._upload: asyncio.Task[None] | None = None
+        self.status: int = message.code
+        self.raw_headers: tuple[tuple[bytes, bytes], ...] = message.raw_headers
+        self.content = payload
+
+    def limit_silence(self, seconds: float) -> None:
+        if not self.content.is_eof():
+            self._connection.protocol.limit_silence(seconds)
+
+    def uploading(self, upload: "asyncio.Task[None]") -> None:
+        """The answer came while the request was being written still."""
+        self._upload = upload
+
+    def close(self) -> None:
+        """Gives the connection back; closes it where request or answer have not come to their end."""
+        if self._upload is not None and not self._upload.done():
+            self._upload.cancel()
+            self._connection.close()
+        else:
+            self._connection.release()
+
+
+class Pool(aiohttp.TCPConnector):
+    """The connections to all upstreams. Proxies and netrc of the environment are not used: a login goes straight up."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(limit=0, keepalive_timeout=_KEPT, **options)
+        kind: type[ResponseHandler] = Protocol
+        self._factory = partial(kind, loop=self._loop)
+        self._origins: dict[str, aiohttp.ClientRequest] = {}
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    def asked(self, origin: str) -> aiohttp.ClientRequest:
+        """What a connection is asked for with, made once for each scheme and authority: those of base URLs."""
+        asked = self._origins.get(origin)
+        if asked is None:
+            asked = self._origins[origin] = aiohttp.ClientRequest("GET", URL(origin), loop=self._loop)
+        return asked
+
+    async def call(self, method: str, url: str, headers: Headers, body: bytes, connect_timeout: float) -> Call:
+        """The answer's head; what came before it with a status of 1xx is passed over.
+
+        Raises aiohttp's ClientError and HttpProcessingError, OSError, and ValueError where a header is none.
+        """
+        origin, target = _split(url)
+        asked = self.asked(origin)
+        head = _head(method, target, asked.headers["Host"], headers, len(body))
+        timeout = aiohttp.ClientTimeout(total=None, connect=connect_timeout, sock_connect=connect_timeout)
+        try:
+            connection = await self.connect(asked, [], timeout)
+        except TimeoutError as error:
+            raise aiohttp.ConnectionTimeoutError("no connection in time") from error
+        upload: asyncio.Task[None] | None = None
+        try:
+            protocol = connection.protocol
+            assert isinstance(protocol, Protocol)
+            protocol.begin(method)
+            if len(body) <= _JOINED:
+                protocol.write(head + body)
+            elif len(body) <= _AT_ONCE:
+                protocol.write(head)
+                protocol.write(body)
+            else:
+                protocol.write(head)
+                upload = asyncio.create_task(protocol.upload(body))
+            message, payload = await protocol.read()
+            while message.code < 200 and message.code != 101:
+                message, payload = await protocol.read()
+        except BaseException:
+            if upload is not None:
+                upload.cancel()
+            connection.close()
+            raise
+        call = Call(connection, message, payload)
+        if upload is not None:
+            call.uploading(upload)
+        return call
+
+
+def _split(url: str) -> tuple[str, str]:
+    """Scheme and authority, and what is asked of them, as it stands."""
+    scheme, _, rest = url.partition("://")
+    authority, slash, path = rest.partition("#")[0].partition("/")
+    return f"{scheme}://{authority}", slash + path or "/"
+
+
+def _head(method: str, target: str, host: str, headers: Headers, length: int) -> bytes:
+    """The request's head. Raises ValueError where a header would begin a line of its own."""
+    lines = [f"{method} {target} HTTP/1.1", f"Host: {host}", *[f"{name}: {value}" for name, value in headers]]
+    if length or method in _WITH_BODY:
+        lines.append(f"Content-Length: {length}")
+    if _FORBIDDEN.search("".join(lines)):
+        raise ValueError("a header has a control character in it")
+    return ("\r\n".join(lines) + "\r\n\r\n").encode()
