@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import replace
+from functools import lru_cache
 
 from claude_proxy.credentials.credential import (
     Credential,
@@ -24,6 +25,13 @@ _HARMLESS = re.compile(
     r"(?!.*(?:auth|key|token|secret|password|credential))"
     r"(?:(?:accept|anthropic|content|x-claude-code|x-stainless)(?:-.+)?|connection|host|user-agent|x-app)"
 )
+
+
+@lru_cache(maxsize=512)
+def _is_harmless(name: str) -> bool:
+    """Asked for each header of each request, and nearly always for the same ones."""
+    return _HARMLESS.fullmatch(name) is not None
+
 
 _LONGEST_MESSAGE = 1000  # characters of a peer's words in our log, /health and errors; what it said goes on whole
 
@@ -110,7 +118,7 @@ def _secrets(credential: Credential | None, request: ClientRequest) -> set[str]:
         name = canonical(key)
         if name == "cookie":
             secrets.update((value, *(part.partition("=")[2].strip() for part in value.split(";"))))
-        elif not _HARMLESS.fullmatch(name):
+        elif not _is_harmless(name):
             secrets.update((value, value.rpartition(" ")[2]))
     if credential is not None:
         secrets.add(credential.secret)

@@ -19,6 +19,8 @@ async def read_body(request: web.BaseRequest, limits: LimitSettings) -> bytes:
     parts: list[bytes] = []
     size = 0
     try:
+        if request.content.is_eof() and declared:
+            return request.content.read_nowait()  # it came with its head, as most do
         async with asyncio.timeout(limits.body_timeout):
             while chunk := await request.content.readany():
                 size += len(chunk)
