@@ -7,6 +7,7 @@ own: names, TLS, the pool, and the parsing of what a peer says.
 
 import asyncio
 import re
+from collections.abc import Callable
 from functools import partial
 from typing import Any, Self
 
@@ -34,16 +35,39 @@ class Protocol(ResponseHandler):
     aiohttp 3.14 tells only who waits for a head: the reader of the body would wait for ever.
     """
 
+    sink: Callable[[], None] | None = None
+    """Called when there is something new to be read, or an end."""
+
+    _longest_silence = 0.0
+    _heard = 0.0
+    _silence_timer: asyncio.TimerHandle | None = None
+
+    def data_received(self, data: bytes) -> None:
+        self._heard = self._loop.time()
+        super().data_received(data)
+        self._tell()
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        self.let_be_silent()
+        super().connection_lost(exc)
+        self._tell()
+
     def set_exception(self, exc: BaseException, exc_cause: BaseException | None = None) -> None:
         cause = () if exc_cause is None else (exc_cause,)
         super().set_exception(exc, *cause)
         payload = self._payload
         if payload is not None and payload.exception() is None and not payload.is_eof():
             payload.set_exception(exc)
+        self._tell()
+
+    def _tell(self) -> None:
+        if self.sink is not None:
+            self.sink()
 
     def resume_reading(self, resume_parser: bool = True) -> None:
         # aiohttp resumes after every piece that is read, which costs as much as the piece.
         if self._reading_paused:
+            self._heard = self._loop.time()
             super().resume_reading(resume_parser)
 
     def begin(self, method: str) -> None:
@@ -75,9 +99,31 @@ class Protocol(ResponseHandler):
             return
 
     def limit_silence(self, seconds: float) -> None:
-        """From now on the peer may be silent for so long; aiohttp stops the clock while nothing is read."""
-        self.read_timeout = seconds
-        self.start_timeout()
+        """From now on the peer may be silent for so long, in a body, while it is read.
+
+        One timer looks at the last time that it was heard. aiohttp's own limit makes a timer for each packet, which
+        costs as much as all else that is done with a small one.
+        """
+        self._longest_silence = seconds
+        self._heard = self._loop.time()
+        self._silence_timer = self._loop.call_later(seconds, self._look_for_silence)
+
+    def let_be_silent(self) -> None:
+        """Ends that."""
+        if self._silence_timer is not None:
+            self._silence_timer.cancel()
+            self._silence_timer = None
+
+    def _look_for_silence(self) -> None:
+        left = self._heard + self._longest_silence - self._loop.time()
+        if self._payload is None or self._payload.is_eof():
+            self._silence_timer = None
+        elif left <= 0 and not self._reading_paused:
+            self._silence_timer = None
+            self.set_exception(aiohttp.SocketTimeoutError("the peer is silent"))
+        else:
+            again = left if left > 0 else self._longest_silence
+            self._silence_timer = self._loop.call_later(again, self._look_for_silence)
 
 
 class Call:
@@ -85,6 +131,7 @@ class Call:
 
     def __init__(self, connection: Any, message: RawResponseMessage, payload: StreamReader) -> None:
         self._connection = connection
+        self._protocol: Protocol = connection.protocol
         self._upload: asyncio.Task[None] | None = None
         self.status: int = message.code
         self.raw_headers: tuple[tuple[bytes, bytes], ...] = message.raw_headers
@@ -92,7 +139,37 @@ class Call:
 
     def limit_silence(self, seconds: float) -> None:
         if not self.content.is_eof():
-            self._connection.protocol.limit_silence(seconds)
+            self._protocol.limit_silence(seconds)
+
+    async def pour(self, take: Callable[[bytes], bool]) -> bool:
+        """Gives each piece of the body to `take` in the moment in which it arrives, without a turn of the loop between.
+
+        True where `take` has asked for a rest by returning False: what comes then is kept, and the peer is read no
+        further than aiohttp's own limit. False where nothing more comes; `content.exception()` says whether it broke
+        off. Raises what `take` raises.
+        """
+        content, protocol = self.content, self._protocol
+        over: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+
+        def give() -> None:
+            protocol.sink = None
+            try:
+                # Its public twin raises where the answer broke off, before it gives what came before that.
+                piece = b"" if content.at_eof() else content._read_nowait(-1)  # noqa: SLF001
+                rest = bool(piece) and not take(piece)
+            except Exception as error:
+                over.set_exception(error)
+                return
+            if rest or content.at_eof() or content.exception() is not None:
+                over.set_result(rest)
+            else:
+                protocol.sink = give
+
+        try:
+            give()
+            return await over
+        finally:
+            protocol.sink = None
 
     def uploading(self, upload: "asyncio.Task[None]") -> None:
         """The answer came while the request was being written still."""
@@ -100,6 +177,7 @@ class Call:
 
     def close(self) -> None:
         """Gives the connection back; closes it where request or answer have not come to their end."""
+        self._protocol.let_be_silent()
         if self._upload is not None and not self._upload.done():
             self._upload.cancel()
             self._connection.close()

@@ -7,7 +7,7 @@ read is what is relayed), and an answer is read in chunks, never in lines.
 import asyncio
 import contextlib
 import ssl
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncGenerator, Callable, Iterable
 from dataclasses import dataclass, field
 
 import aiohttp
@@ -68,7 +68,7 @@ class Answer:
     def is_stream(self) -> bool:
         return self.media_type == "text/event-stream"
 
-    async def chunks(self) -> AsyncIterator[bytes]:
+    async def chunks(self) -> AsyncGenerator[bytes, None]:
         """The body, piece by piece as it arrives. Raises BrokenOff."""
         content = self._call.content
         try:
@@ -78,9 +78,17 @@ class Answer:
             # aiohttp raises before it gives out what came before the break; a slow client still gets that.
             if rest := content._read_nowait(-1):  # noqa: SLF001 - its public twin raises first, too
                 yield rest
-            if isinstance(error, aiohttp.SocketTimeoutError):
-                raise BrokenOff("it fell silent", stalled=True) from None
-            raise BrokenOff(_in_words(error)) from None
+            raise _broken_off(error) from None
+
+    async def pour(self, take: Callable[[bytes], bool]) -> bool:
+        """Gives each piece to `take` in the moment in which it arrives. True where that has asked for a rest by
+        returning False, and wants to be called again; False at the end. Raises BrokenOff, and what `take` raises.
+        """
+        rest = await self._call.pour(take)
+        error = self._call.content.exception()
+        if error is not None and not rest:
+            raise _broken_off(error) from None
+        return rest
 
     async def read(self, limit: int) -> bytes:
         """The whole body, at most `limit` bytes. Raises BrokenOff."""
@@ -96,6 +104,12 @@ class Answer:
     def close(self) -> None:
         """Gives the connection back, or closes it where the answer was not read to its end."""
         self._call.close()
+
+
+def _broken_off(error: BaseException) -> BrokenOff:
+    if isinstance(error, aiohttp.SocketTimeoutError):
+        return BrokenOff("it fell silent", stalled=True)
+    return BrokenOff(_in_words(error))
 
 
 class Transport:

@@ -10,6 +10,7 @@ from claude_proxy.forwarding.reply import Reply
 from claude_proxy.web.body import decoded, read_body
 from claude_proxy.web.errors import SERVER, Refused, broken_stream, failed, who_answered
 from claude_proxy.web.guard import Guard
+from claude_proxy.web.outlet import Outlet
 from claude_proxy.web.protocol import LimitSettings
 from claude_proxy.wire.headers import Headers, first, nominates_end_to_end
 from claude_proxy.wire.messages import COUNT_TOKENS, MESSAGES, BadBody, ClientRequest
@@ -85,9 +86,10 @@ async def _write(request: web.BaseRequest, response: web.StreamResponse, exchang
     """Writes the reply to its end, inside the exchange: a client that leaves meanwhile was not answered."""
     await response.prepare(request)
     if reply.body is None:
+        outlet = Outlet(request, response)
+        await outlet.open(reply.opening)
         try:
-            async for chunk in reply.chunks():
-                await response.write(chunk)
+            await reply.pour(outlet.write, outlet.rest)
         except StreamBroken as broken:
             if reply.is_events:
                 await response.write(broken_stream(broken.failure, exchange))
