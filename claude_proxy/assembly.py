@@ -38,6 +38,7 @@ from claude_proxy.exchange import Observer
 from claude_proxy.forwarding.attempt import Attempts
 from claude_proxy.forwarding.forwarder import Forwarder
 from claude_proxy.observers.chain import ObserverChain
+from claude_proxy.observers.lag import lag_watched
 from claude_proxy.observers.log import ExchangeLog
 from claude_proxy.observers.metrics import CONTENT_TYPE, Metrics, QuotaCollector, StateCollector, UpstreamState
 from claude_proxy.observers.quota import QuotaWatch
@@ -136,7 +137,7 @@ async def assemble(
             ModelsDoor(models),
             Health(drain, forwarder, metrics.render, CONTENT_TYPE, quotas.shown),
         )
-        async with upkeep(partial(_supplies, forwarder), check_every):
+        async with upkeep(partial(_supplies, forwarder), check_every), lag_watched(metrics.loop_lag.observe):
             yield House(
                 app, drain, forwarder, transport, observer, settings, environment, learn, models, quotas, refresher
             )
