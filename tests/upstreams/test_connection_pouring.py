@@ -70,7 +70,9 @@ async def test_each_piece_is_given_when_it_comes() -> None:
 
     async with StandIn(answer) as upstream, transport() as through:
         with closing(await send(through, to(upstream.url))) as got:
+            assert got._call._protocol._silence_timer is not None
             assert not await pour(got, basin)
+        assert got._call._protocol._silence_timer is None  # each stream would leave one for minutes
     assert basin.pieces == [b"0", b"1", b"2"]
 
 
