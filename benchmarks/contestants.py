@@ -7,6 +7,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from benchmarks import nginx
@@ -60,29 +61,35 @@ def plain_aiohttp(place: Place) -> Ready:
     return Ready("aiohttp", running.url(), running)
 
 
-def daemon(place: Place) -> Ready:
-    """The daemon with its default settings, but for its port and its upstream."""
-    home = place.directory / "daemon"
-    home.mkdir(parents=True)
-    if not (REPOSITORY / "claude_proxy" / "__main__.py").exists():
-        raise NotRunning(f"{REPOSITORY} holds no claude_proxy that can be run; check out a later commit")
-    settings = {
-        "listen": {"host": "127.0.0.1", "port": 0},
-        "upstreams": {"claude": {"base_url": place.upstream}},
-    }
-    path = home / "config.yaml"
-    path.write_text(json.dumps(settings))  # JSON is YAML
-    running = place.start("daemon", [sys.executable, "-m", "claude_proxy", "serve", "--config", str(path)])
-    try:
-        return Ready("daemon", running.url(), running)
-    except NotRunning as reason:
-        raise NotRunning(f"{reason}; where it misses a package, {INSTALL}") from reason
+def _daemon(name: str, **changed: Any) -> Callable[[Place], Ready]:
+    """The daemon with its default settings, but for its port, its upstream and what is changed."""
+
+    def begin(place: Place) -> Ready:
+        home = place.directory / name
+        home.mkdir(parents=True)
+        if not (REPOSITORY / "claude_proxy" / "__main__.py").exists():
+            raise NotRunning(f"{REPOSITORY} holds no claude_proxy that can be run; check out a later commit")
+        settings = {
+            "listen": {"host": "127.0.0.1", "port": 0},
+            "upstreams": {"claude": {"base_url": place.upstream}},
+            **changed,
+        }
+        path = home / "config.yaml"
+        path.write_text(json.dumps(settings))  # JSON is YAML
+        running = place.start(name, [sys.executable, "-m", "claude_proxy", "serve", "--config", str(path)])
+        try:
+            return Ready(name, running.url(), running)
+        except NotRunning as reason:
+            raise NotRunning(f"{reason}; where it misses a package, {INSTALL}") from reason
+
+    return begin
 
 
-# Another contestant is a function and a line here.
+# Another contestant is a function and a line here; the daemon with other settings is a line:
+# "unrecorded": _daemon("unrecorded", ledger={...}).
 CONTESTANTS: dict[str, Callable[[Place], Ready]] = {
     "direct": direct,
     "nginx": nginx_proxy,
     "aiohttp": plain_aiohttp,
-    "daemon": daemon,
+    "daemon": _daemon("daemon"),
 }

@@ -8,7 +8,7 @@ import contextlib
 import sys
 
 from benchmarks.upstream import Upstream, answer_head
-from benchmarks.workloads import EVENTS_HEADER, stream_answer
+from benchmarks.workloads import STREAM_HEADER, Stream, stream_answer
 
 FAULT_HEADER = "x-soak-fault"
 COUNTED = b'{"input_tokens":42}'
@@ -16,9 +16,9 @@ OVERLOADED = b'{"type":"error","error":{"type":"overloaded_error","message":"Ove
 ERROR_EVENT = b"event: error\ndata: " + OVERLOADED + b"\n\n"
 
 
-def begun(events: int) -> bytes:
-    """What a stream of so many events has said before it fails."""
-    return b"".join(stream_answer(events)[: events // 2])
+def begun(stream: Stream) -> bytes:
+    """What a stream has said before it fails."""
+    return b"".join(stream_answer(stream)[: stream.events // 2])
 
 
 class FaultyUpstream(Upstream):
@@ -29,20 +29,20 @@ class FaultyUpstream(Upstream):
     def _answer(self) -> tuple[bytes, ...]:
         request = self._request
         fault = request.headers.get(FAULT_HEADER, "")
-        events = int(request.headers.get(EVENTS_HEADER, "0"))
+        stream = Stream.read(request.headers.get(STREAM_HEADER, "0"))
         match fault:
             case "hold":
                 return ()
             case "head":
-                return (self._half(0),)
+                return (self._half(Stream()),)
             case "cut":
-                self._transport.write(self._half(events))
+                self._transport.write(self._half(stream))
                 self._transport.close()
                 return ()
             case "stall":
-                return (self._half(events),)
+                return (self._half(stream),)
             case "error":
-                return (self._half(events), _chunk(ERROR_EVENT), b"0\r\n\r\n")
+                return (self._half(stream), _chunk(ERROR_EVENT), b"0\r\n\r\n")
             case "drop" if not self.healthy:
                 self._transport.abort()
                 return ()
@@ -54,9 +54,9 @@ class FaultyUpstream(Upstream):
             return (_whole(COUNTED),)
         return super()._answer()
 
-    def _half(self, events: int) -> bytes:
+    def _half(self, stream: Stream) -> bytes:
         started = answer_head("content-type: text/event-stream; charset=utf-8\r\ntransfer-encoding: chunked")
-        return started + _chunk(begun(events)) if events else started
+        return started + _chunk(begun(stream)) if stream.events else started
 
 
 def _chunk(data: bytes) -> bytes:

@@ -6,12 +6,12 @@ import gc
 import json
 import sys
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from benchmarks.framing import FramingError, MessageReader
-from benchmarks.workloads import json_answer, request_bytes, stream_answer
+from benchmarks.processes import Usage, usage
+from benchmarks.workloads import FIXED_EVENTS, NO_STAMP, STAMP, Stream, json_answer, request_bytes, stream_answer
 
 
 class AnswerError(Exception):
@@ -30,8 +30,9 @@ class Sample:
 class Expected:
     """What a right answer looks like."""
 
-    def __init__(self, events: int) -> None:
-        self._body = b"".join(stream_answer(events)) if events else json_answer()
+    def __init__(self, stream: Stream) -> None:
+        self._body = b"".join(stream_answer(stream)) if stream.events else json_answer()
+        self.paced = stream.pause > 0
         self._deltas = self._body.count(b"event: content_block_delta")
         self._stops = self._body.count(b"event: message_stop")
 
@@ -39,7 +40,7 @@ class Expected:
         """Whether the body came verbatim; raises where it is not even complete."""
         if not answer.start_line.startswith("HTTP/1.1 200"):
             raise AnswerError(f"{answer.start_line!r}: {bytes(answer.body[:300])!r}")
-        body = answer.body
+        body = STAMP.sub(NO_STAMP, answer.body) if self.paced else answer.body
         if body == self._body:
             return True
         if self._stops:
@@ -52,11 +53,38 @@ class Expected:
         return False
 
 
+class Lags:
+    """How late paced events come. The proxy's use is looked at while all streams run, and only then: what it costs
+    to begin and to end a stream is not the events'."""
+
+    def __init__(self, pid: int | None, connections: int, expected: int) -> None:
+        self._pid = pid
+        self._from, self._until = 3 * connections, expected - 3 * connections
+        self._before: tuple[int, Usage | None] = (0, None)
+        self.seconds: list[float] = []
+        self.cpu: float | None = None  # seconds for each event
+
+    def feed(self, data: bytes) -> None:
+        now = time.perf_counter()
+        for stamp in STAMP.findall(data):
+            self.seconds.append(now - float(stamp[1:]))
+        seen = len(self.seconds)
+        if self._pid is None or not self._from <= seen:
+            return
+        number, before = self._before
+        if not number:
+            self._before = seen, usage(self._pid)
+        elif before is not None and self.cpu is None and seen >= self._until:
+            after = usage(self._pid)
+            self.cpu = (after.cpu - before.cpu) / (seen - number) if after else None
+
+
 class Connection(asyncio.Protocol):
     """One kept-alive connection with at most one request under way."""
 
-    def __init__(self, expected: Expected) -> None:
+    def __init__(self, expected: Expected, lags: Lags | None) -> None:
         self._expected = expected
+        self._lags = lags
         self._answer = MessageReader()
         self._waiting: asyncio.Future[Sample] | None = None
         self._sent = self._first = 0.0
@@ -81,6 +109,8 @@ class Connection(asyncio.Protocol):
         if self._waiting is None or self._waiting.done():
             self._transport.abort()
             return
+        if self._lags is not None:
+            self._lags.feed(data)
         try:
             whole = self._answer.feed(data)
             if not self._first and self._answer.body:
@@ -101,41 +131,52 @@ class Connection(asyncio.Protocol):
         self._transport.abort()
 
 
-async def run_phase(connections: list[Connection], request: bytes, count: int) -> list[Sample]:
-    """This many requests, handed out to the connections as they become free."""
+async def run_phase(connections: list[Connection], request: bytes, count: int, over: float = 0.0) -> list[Sample]:
+    """This many requests, handed out to the connections as they become free; the first ones spread over a time."""
     samples: list[Sample] = []
     turns = iter(range(count))
 
-    async def keep_busy(connection: Connection, turns: Iterator[int]) -> None:
+    async def keep_busy(number: int, connection: Connection) -> None:
+        await asyncio.sleep(over * number / len(connections))
         samples.extend([await connection.ask(request) for _ in turns])
 
-    await asyncio.gather(*(keep_busy(connection, turns) for connection in connections))
+    await asyncio.gather(*(keep_busy(number, connection) for number, connection in enumerate(connections)))
     return samples
 
 
 async def measure(options: argparse.Namespace) -> dict[str, object]:
     """Warms up, then measures; the result as it is printed."""
     address = urlsplit(options.url)
-    request = request_bytes(options.body_bytes, options.events > 0, options.events, address.netloc)
-    expected = Expected(options.events)
+    stream = Stream(options.events, options.delta_bytes, options.pause)
+    request = request_bytes(options.body_bytes, stream, address.netloc)
+    expected = Expected(stream)
+    lags = None
+    if stream.pause:
+        lags = Lags(options.pid, options.connections, options.requests * (stream.events - FIXED_EVENTS))
     loop = asyncio.get_running_loop()
     connections: list[Connection] = []
     try:
         async with asyncio.timeout(options.seconds):
             for _ in range(options.connections):
-                _, made = await loop.create_connection(lambda: Connection(expected), address.hostname, address.port)
+                _, made = await loop.create_connection(
+                    lambda: Connection(expected, lags), address.hostname, address.port
+                )
                 connections.append(made)
             await run_phase(connections, request, options.warm_up)
             gc.disable()  # a collection here would be timed as the proxy's
+            before = usage(options.pid) if options.pid else None
             began, began_cpu = time.perf_counter(), time.process_time()
-            samples = await run_phase(connections, request, options.requests)
+            samples = await run_phase(connections, request, options.requests, stream.pause)
             ended, ended_cpu = time.perf_counter(), time.process_time()
+            after = usage(options.pid) if options.pid else None
     finally:
         for connection in connections:
             connection.close()
     return {
         "requests": len(samples),
-        "warm_up": options.warm_up,
+        "cpu": (after.cpu - before.cpu) / len(samples) if before and after else None,
+        "cpu_event": lags.cpu if lags else None,
+        "lag": lags.seconds if lags else [],
         "seconds": ended - began,
         "generator_cpu": ended_cpu - began_cpu,
         "verbatim": all(sample.verbatim for sample in samples),
@@ -149,6 +190,9 @@ def main() -> int:
     parser.add_argument("url")
     parser.add_argument("--body-bytes", type=int, default=85_000)
     parser.add_argument("--events", type=int, default=50, help="0: a JSON answer")
+    parser.add_argument("--delta-bytes", type=int, default=0, help="of each event; 0: a line of prose")
+    parser.add_argument("--pause", type=float, default=0.0, help="seconds between two events; 0: all at once")
+    parser.add_argument("--pid", type=int, help="a process whose CPU time is told")
     parser.add_argument("--connections", type=int, default=1)
     parser.add_argument("--requests", type=int, default=300)
     parser.add_argument("--warm-up", type=int, default=20)

@@ -5,7 +5,7 @@ import contextlib
 import sys
 from collections.abc import AsyncIterator
 
-from aiohttp import ClientSession, ClientTimeout, web
+from aiohttp import ClientSession, ClientTimeout, TCPConnector, web
 
 HOP_BY_HOP = frozenset({"connection", "host", "keep-alive", "transfer-encoding", "content-length", "te", "upgrade"})
 UPSTREAM = web.AppKey("UPSTREAM", str)
@@ -14,7 +14,10 @@ SESSION = web.AppKey("SESSION", ClientSession)
 
 async def session(app: web.Application) -> AsyncIterator[None]:
     """One client session for the life of the server."""
-    async with ClientSession(auto_decompress=False, timeout=ClientTimeout(total=None)) as opened:
+    # Its default is 100 connections, on which more streams than that would wait for each other.
+    async with ClientSession(
+        connector=TCPConnector(limit=0), auto_decompress=False, timeout=ClientTimeout(total=None)
+    ) as opened:
         app[SESSION] = opened
         yield
 

@@ -165,26 +165,39 @@ def run_to_end(name: str, command: Sequence[str], home: Path, core: int | None, 
 # --- what a process tree has used (Linux) --------------------------------------------------------------
 
 
+_PEAK = re.compile(r"VmHWM:\s+(\d+) kB")
+
+
 @dataclass(frozen=True)
 class Usage:
-    """CPU seconds since the start, and resident bytes now, of a process and its descendants."""
+    """CPU seconds since the start, resident bytes now and at most (see `forget_peak`), of a process and those below."""
 
     cpu: float
     rss: int
+    peak: int
 
 
 def usage(pid: int) -> Usage | None:
     """None where the system has no /proc to read it from."""
     if not Path("/proc/self/statm").exists():
         return None
-    cpu, rss = 0.0, 0
+    cpu, rss, peak = 0.0, 0, 0
     for one in _tree(pid):
         with contextlib.suppress(OSError):  # it has just ended
             # The clock of another process, as clock_getcpuclockid(3) makes it: nanoseconds, all its threads,
             # those that have ended too. /proc/PID/stat counts in steps of 10 ms, too coarse for one round.
             cpu += time.clock_gettime((~one << 3) | 2)
             rss += int(Path(f"/proc/{one}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-    return Usage(cpu, rss)
+            if found := _PEAK.search(Path(f"/proc/{one}/status").read_text()):
+                peak += 1024 * int(found[1])
+    return Usage(cpu, rss, peak)
+
+
+def forget_peak(pid: int) -> None:
+    """From now on the most memory is counted anew (proc(5), clear_refs)."""
+    for one in _tree(pid) if Path("/proc/self/clear_refs").exists() else ():
+        with contextlib.suppress(OSError):
+            Path(f"/proc/{one}/clear_refs").write_text("5")
 
 
 def _tree(pid: int) -> list[int]:

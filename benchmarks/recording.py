@@ -23,11 +23,11 @@ from pathlib import Path
 
 import aiohttp
 
-from benchmarks.workloads import EVENTS_HEADER
+from benchmarks.workloads import STREAM_HEADER, Stream
 from tests.in_process import LOGIN, in_process
 
 _TICK = 0.001
-HEADERS = {**LOGIN, "Content-Type": "application/json", EVENTS_HEADER: "50"}
+HEADERS = {**LOGIN, "Content-Type": "application/json", STREAM_HEADER: str(Stream(50))}
 _WAYS = ("without the ledger", "with the ledger", "with the ledger, its disk locked")
 
 

@@ -16,11 +16,12 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.contestants import CONTESTANTS, Place, Ready
-from benchmarks.processes import Cores, NotRunning, choose_cores, ending, run_to_end, start, usage
+from benchmarks.peers import PEERS
+from benchmarks.processes import Cores, NotRunning, choose_cores, ending, forget_peak, run_to_end, start, usage
 from benchmarks.table import Measured, Results, percentile
 from benchmarks.workloads import WORKLOADS, Workload
 
-LOAD_SECONDS = 10  # the bound of one contestant's turn
+LOAD_SECONDS = 20  # the bound of one contestant's turn
 
 
 class Bench:
@@ -42,7 +43,7 @@ class Bench:
         ready = []
         for name in names:
             try:
-                ready.append(CONTESTANTS[name](place))
+                ready.append(PEERS[name].ready(name, place) if name in PEERS else CONTESTANTS[name](place))
             except NotRunning as reason:
                 self._note(f"{name} does not take part: {reason}")
         return ready
@@ -70,33 +71,45 @@ class Bench:
     def _measure(self, contestant: Ready, workload: Workload, number: int) -> Measured:
         if contestant.running and (code := contestant.running.process.poll()) is not None:
             raise NotRunning(f"it ended with code {code}: {contestant.running.last_words()}")
-        before = usage(contestant.running.pid) if contestant.running else None
-        loaded = self._load(contestant.url, workload)
-        after = usage(contestant.running.pid) if contestant.running else None
+        pid = contestant.running.pid if contestant.running else None
+        if pid is not None:
+            forget_peak(pid)
+        loaded = self._load(contestant.url, workload, pid)
+        after = usage(pid) if pid is not None else None
         if not loaded["verbatim"]:
             self._note(f"{contestant.name} does not hand on the answers of {workload.name} byte for byte")
-        served = loaded["requests"] + loaded["warm_up"]
+        cpu = loaded["cpu"] if not workload.stream.pause else None
+        per_event = loaded["cpu_event"]
+        if cpu is not None and workload.stream.events:
+            per_event = cpu / workload.stream.events
         return Measured(
             workload=workload.name,
             contestant=contestant.name,
             round=number,
             first_byte_p50=percentile(loaded["first_byte"], 50),
             first_byte_p99=percentile(loaded["first_byte"], 99),
-            cpu=(after.cpu - before.cpu) / served if before and after else None,
-            rss=after.rss if after else None,
-            rate=loaded["requests"] / loaded["seconds"],
+            lag_p50=percentile(loaded["lag"], 50) if loaded["lag"] else None,
+            lag_p99=percentile(loaded["lag"], 99) if loaded["lag"] else None,
+            cpu=cpu,
+            cpu_event=per_event,
+            peak=after.peak if after else None,
+            rate=loaded["requests"] * (workload.stream.events or 1) / loaded["seconds"],
             verbatim=loaded["verbatim"],
         )
 
-    def _load(self, url: str, workload: Workload) -> dict[str, Any]:
+    def _load(self, url: str, workload: Workload, pid: int | None) -> dict[str, Any]:
         options = {
             "body-bytes": workload.body_bytes,
-            "events": workload.events,
+            "events": workload.stream.events,
+            "delta-bytes": workload.stream.delta_bytes,
+            "pause": workload.stream.pause,
             "connections": workload.connections,
             "requests": workload.requests,
             "warm-up": workload.warm_up,
             "seconds": LOAD_SECONDS,
         }
+        if pid is not None:
+            options["pid"] = pid
         command = [sys.executable, "-m", "benchmarks.load", url, *(f"--{k}={v}" for k, v in options.items())]
         printed = run_to_end("load", command, self._directory / "load", self._cores.rig, LOAD_SECONDS + 5)
         try:
@@ -130,10 +143,17 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.run", description=__doc__)
     others = [name for name in CONTESTANTS if name != "direct"]
     names = [workload.name for workload in WORKLOADS]
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--contestants", nargs="+", choices=others, default=others, help="beside direct")
+    parser.add_argument(
+        "--peer",
+        action="append",
+        choices=list(PEERS),
+        default=[],
+        help="another proxy, installed for it; may be repeated",
+    )
     parser.add_argument("--workloads", nargs="+", choices=names, default=names)
-    parser.add_argument("--seconds", type=float, default=75, help="no turn begins after this time (default: 75)")
+    parser.add_argument("--seconds", type=float, default=300, help="no turn begins after this time (default: 300)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="writes every measurement there, too")
     return parser.parse_args()
 
@@ -142,7 +162,8 @@ def main() -> int:
     options = arguments()
     cores = choose_cores()
     workloads = [workload for workload in WORKLOADS if workload.name in options.workloads]
-    order = ["direct", *(name for name in CONTESTANTS if name in options.contestants)]
+    order = ["direct", *(name for name in CONTESTANTS if name in options.contestants), *options.peer]
+    # With more, the time to the first byte is mostly waiting for load and upstream.
     no_baseline = {workload.name for workload in workloads if workload.connections > 1}
     heading = describe(cores, workloads, options.rounds)
     for number in (signal.SIGTERM, signal.SIGHUP):

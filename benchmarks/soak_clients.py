@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from benchmarks.faulty_upstream import COUNTED, ERROR_EVENT, FAULT_HEADER, begun
 from benchmarks.framing import FramingError, MessageReader
 from benchmarks.load import AnswerError, Expected
-from benchmarks.workloads import request_bytes
+from benchmarks.workloads import Stream, request_bytes
 
 SECONDS = 30.0  # after which an answer counts as hung
 LONGEST_STAY = 0.05  # seconds that a client waits before it leaves
@@ -67,7 +67,7 @@ def drawn(chance: random.Random) -> Asked:
 @functools.cache
 def _written(asked: Asked, host: str) -> bytes:
     kind = asked.kind
-    request = request_bytes(kind.body_bytes, kind.events > 0, kind.events, host)
+    request = request_bytes(kind.body_bytes, Stream(kind.events), host)
     if fault := FAULT_OF.get(asked.befalls, asked.befalls):
         request = request.replace(b"Content-Length:", f"{FAULT_HEADER}: {fault}\r\nContent-Length:".encode(), 1)
     if kind.counts:
@@ -77,7 +77,7 @@ def _written(asked: Asked, host: str) -> bytes:
 
 @functools.cache
 def _expected(events: int) -> Expected:
-    return Expected(events)
+    return Expected(Stream(events))
 
 
 class Client:
@@ -143,7 +143,7 @@ class Client:
 def _judged(asked: Asked, answer: MessageReader) -> str:
     kind, body = asked.kind, bytes(answer.body)
     if asked.befalls in AFTER_COMMITMENT:
-        so_far = begun(kind.events)
+        so_far = begun(Stream(kind.events))
         added = body.removeprefix(so_far)
         right = body.startswith(so_far) and added.startswith(b"event: error\ndata: ") and added.count(b"\n\n") == 1
         if not right or (asked.befalls == "error") != (added == ERROR_EVENT):

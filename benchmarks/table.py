@@ -10,10 +10,13 @@ COLUMNS = (
     "first byte p50, ms",
     "added p50, ms",
     "added p99, ms",
+    "event lag added p50, ms",
+    "p99, ms",
     "CPU, us/request",
+    "CPU, ms/1000 events",
     "CPU / nginx",
-    "RSS, MB",
-    "requests/s",
+    "peak RSS, MB",
+    "per second",
 )
 
 
@@ -26,9 +29,12 @@ class Measured:
     round: int
     first_byte_p50: float  # seconds
     first_byte_p99: float
+    lag_p50: float | None  # seconds from a paced event's sending to its arrival
+    lag_p99: float | None
     cpu: float | None  # seconds of the proxy's processes for each request
-    rss: int | None  # bytes of the proxy's processes after the round
-    rate: float  # requests per second
+    cpu_event: float | None  # and for each event; of paced ones, while no stream begins or ends
+    peak: int | None  # bytes of the proxy's processes at most
+    rate: float  # events per second, or requests where there are no events
     verbatim: bool  # every answer was byte for byte the upstream's
 
 
@@ -65,19 +71,23 @@ class Results:
         def figures(figure: Figure, beside: str | None = None, ratio: bool = False) -> list[float]:
             return self._figures(workload, contestant, figure, beside, ratio)
 
-        added_p50 = added_p99 = "-"
-        if contestant != "direct" and workload not in self._no_baseline:
-            added_p50 = _spread(figures(lambda m: m.first_byte_p50, "direct"), 1e3, 2)
-            added_p99 = _spread(figures(lambda m: m.first_byte_p99, "direct"), 1e3, 2)
+        firsts: list[Figure] = [lambda m: m.first_byte_p50, lambda m: m.first_byte_p99]
+        lags: list[Figure] = [lambda m: m.lag_p50, lambda m: m.lag_p99]
+        if contestant == "direct":
+            shown = ["-"] * 4
+        else:
+            no_baseline = workload in self._no_baseline
+            shown = ["-" if no_baseline else _spread(figures(figure, "direct"), 1e3, 2) for figure in firsts]
+            shown += [_spread(figures(figure, "direct"), 1e3, 2) for figure in lags]
         return (
             workload,
             contestant,
             _median(figures(lambda m: m.first_byte_p50), 1e3, 2),
-            added_p50,
-            added_p99,
+            *shown,
             _spread(figures(lambda m: m.cpu), 1e6, 0),
-            _median(figures(lambda m: m.cpu, "nginx", ratio=True), 1, 2),
-            _median(figures(lambda m: m.rss)[-1:], 1e-6, 0),
+            _median(figures(lambda m: m.cpu_event), 1e6, 1),
+            _median(figures(lambda m: m.cpu or m.cpu_event, "nginx", ratio=True), 1, 2),
+            _median(figures(lambda m: m.peak), 1e-6, 0),
             _median(figures(lambda m: m.rate), 1, 0),
         )
 

@@ -4,9 +4,10 @@ import asyncio
 import contextlib
 import functools
 import gc
+from collections.abc import Iterator
 
 from benchmarks.framing import FramingError, MessageReader
-from benchmarks.workloads import EVENTS_HEADER, json_answer, stream_answer
+from benchmarks.workloads import STREAM_HEADER, Stream, json_answer, stamped, stream_answer
 
 ANSWER_HEADERS = (
     "request-id: req_011BenchmarkBenchmarkBe\r\n"
@@ -20,13 +21,13 @@ ANSWER_HEADERS = (
 
 
 @functools.cache
-def answer_pieces(events: int) -> tuple[bytes, ...]:
+def answer_pieces(stream: Stream) -> tuple[bytes, ...]:
     """The writes of one answer: its head, then each event as a chunk of its own."""
-    if events == 0:
+    if stream.events == 0:
         body = json_answer()
         return (answer_head(f"content-type: application/json\r\ncontent-length: {len(body)}") + body,)
     head = answer_head("content-type: text/event-stream; charset=utf-8\r\ntransfer-encoding: chunked")
-    chunks = (b"%x\r\n%s\r\n" % (len(event), event) for event in stream_answer(events))
+    chunks = (b"%x\r\n%s\r\n" % (len(event), event) for event in stream_answer(stream))
     return (head, *chunks, b"0\r\n\r\n")
 
 
@@ -40,6 +41,10 @@ class Upstream(asyncio.Protocol):
     def __init__(self) -> None:
         self._request = MessageReader()
 
+    @property
+    def _pause(self) -> float:
+        return Stream.read(self._request.headers.get(STREAM_HEADER, "0")).pause
+
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
@@ -48,24 +53,34 @@ class Upstream(asyncio.Protocol):
         try:
             if not self._request.feed(data):
                 return
-            pieces = self._answer()
+            pieces, pause = self._answer(), self._pause
         except (FramingError, ValueError) as error:
             complaint = f"the stand-in upstream refuses this request: {error}".encode()
             self._transport.write(answer_head(f"content-length: {len(complaint)}", "400 Bad Request") + complaint)
             self._transport.close()
             return
+        self._request.next()
+        if pause:
+            self._pace(iter(pieces), pause)
+            return
         for piece in pieces:  # each is a send() of its own, as the events of a real API are
             self._transport.write(piece)
-        self._request.next()
+
+    def _pace(self, pieces: Iterator[bytes], pause: float) -> None:
+        """Writes one piece, and the next after the pause; the time of sending stands in it."""
+        piece = next(pieces, None)
+        if piece is not None and not self._transport.is_closing():
+            self._transport.write(stamped(piece))
+            asyncio.get_running_loop().call_later(pause, self._pace, pieces, pause)
 
     def _answer(self) -> tuple[bytes, ...]:
         path = self._request.start_line.split(" ")[1].partition("?")[0]
-        events = self._request.headers.get(EVENTS_HEADER)
+        stream = self._request.headers.get(STREAM_HEADER)
         if not path.endswith("/v1/messages"):
             raise FramingError(f"{path} is not a path of /v1/messages")
-        if events is None:
-            raise FramingError(f"the header {EVENTS_HEADER} is missing")
-        return answer_pieces(int(events))
+        if stream is None:
+            raise FramingError(f"the header {STREAM_HEADER} is missing")
+        return answer_pieces(Stream.read(stream))
 
 
 async def main() -> None:

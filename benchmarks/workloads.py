@@ -2,15 +2,37 @@
 
 import functools
 import json
+import re
+import time
 from dataclasses import dataclass
 from typing import Any
 
 MODEL = "claude-sonnet-4-5-20250929"
-# The request header that tells the stand-in upstream how many events to answer with, 0 for a JSON answer.
-# A transparent proxy hands it on.
-EVENTS_HEADER = "x-bench-events"
+# The request header that tells the stand-in upstream what to answer with: a `Stream` as text. A proxy hands it on.
+STREAM_HEADER = "x-bench-stream"
+STAMP = re.compile(rb"@\d{12}\.\d{6}")  # when an event was sent: seconds of the clock that all processes share
+NO_STAMP = b"@000000000000.000000"
 JSON_BYTES = 1_000
 FIXED_EVENTS = 6  # those of every stream: all but the text deltas
+
+
+@dataclass(frozen=True)
+class Stream:
+    """What a streamed answer is made of: so many events, each delta of so many bytes (0: a line of prose), with
+    `pause` seconds between two of them (0: all at once). It travels as one header."""
+
+    events: int = 0  # 0: a JSON answer
+    delta_bytes: int = 0
+    pause: float = 0.0
+
+    def __str__(self) -> str:
+        return f"{self.events} {self.delta_bytes} {self.pause:g}"
+
+    @classmethod
+    def read(cls, text: str) -> "Stream":
+        """What the header says. Raises ValueError."""
+        events, delta_bytes, pause = (*text.split(), "0", "0")[:3]
+        return cls(int(events), int(delta_bytes), float(pause))
 
 
 @dataclass(frozen=True)
@@ -19,28 +41,36 @@ class Workload:
 
     name: str
     body_bytes: int
-    events: int  # 0: a JSON answer
+    stream: Stream
     connections: int
     requests: int  # in each round, after the warm-up
     warm_up: int
 
     @property
     def title(self) -> str:
-        answer = f"SSE answer of {self.events} events" if self.events else f"JSON answer of {JSON_BYTES / 1000:g} KB"
+        answer = f"JSON answer of {JSON_BYTES / 1000:g} KB"
+        if self.stream.events:
+            size = f" of {self.stream.delta_bytes} B" if self.stream.delta_bytes else ""
+            pace = f", one each {self.stream.pause * 1000:g} ms" if self.stream.pause else ""
+            answer = f"SSE answer of {self.stream.events} events{size}{pace}"
         many = "1 connection" if self.connections == 1 else f"{self.connections} connections"
         return f"{self.body_bytes / 1000:g} KB body, {answer}, {many}"
 
 
 WORKLOADS = (
-    Workload("stream-1", body_bytes=85_000, events=50, connections=1, requests=600, warm_up=30),
-    Workload("stream-16", body_bytes=85_000, events=50, connections=16, requests=800, warm_up=32),
-    Workload("small-1", body_bytes=1_000, events=0, connections=1, requests=1500, warm_up=50),
+    Workload("small-1", 1_000, Stream(), connections=1, requests=1500, warm_up=50),
+    Workload("small-32", 1_000, Stream(), connections=32, requests=2000, warm_up=64),
+    Workload("stream-1", 85_000, Stream(50), connections=1, requests=600, warm_up=30),
+    Workload("stream-16", 85_000, Stream(50), connections=16, requests=800, warm_up=32),
+    Workload("large-4", 1_000_000, Stream(20), connections=4, requests=150, warm_up=8),
+    Workload("events-8", 1_000, Stream(2000, 120), connections=8, requests=80, warm_up=8),
+    Workload("idle-200", 1_000, Stream(70, 120, 0.05), connections=200, requests=200, warm_up=0),
 )
 
 
-def request_bytes(body_bytes: int, stream: bool, events: int, host: str) -> bytes:
+def request_bytes(body_bytes: int, stream: Stream, host: str) -> bytes:
     """A whole request: headers as the real client's, with a login that is none."""
-    body = request_body(body_bytes, stream)
+    body = request_body(body_bytes, stream.events > 0)
     headers = {
         "Host": host,
         "Connection": "keep-alive",
@@ -63,7 +93,7 @@ def request_bytes(body_bytes: int, stream: bool, events: int, host: str) -> byte
         "anthropic-dangerous-direct-browser-access": "true",
         "anthropic-version": "2023-06-01",
         "x-app": "cli",
-        EVENTS_HEADER: str(events),
+        STREAM_HEADER: str(stream),
         "Content-Length": str(len(body)),
     }
     head = "POST /v1/messages?beta=true HTTP/1.1\r\n" + "".join(f"{k}: {v}\r\n" for k, v in headers.items())
@@ -91,8 +121,9 @@ def request_body(size: int, stream: bool) -> bytes:
             {"type": "text", "text": "You are Claude Code, Anthropic's official CLI for Claude."},
             {"type": "text", "text": prose * 150, "cache_control": {"type": "ephemeral", "ttl": "1h"}},
         ]
-        while len(_written(asked)) < size - 4_000:
-            tools.append(_tool(f"Tool{len(tools)}", prose * 20))
+        one = len(_written(_tool("Tool000000", prose * 20))) + 1
+        room = size - 4_000 - len(_written(asked))
+        tools += [_tool(f"Tool{number}", prose * 20) for number in range(room // one)]
     missing = size - len(_written(asked))
     if missing < 0:
         raise ValueError(f"a body of {size} bytes is too small: the least is {size - missing}")
@@ -121,22 +152,37 @@ def json_answer() -> bytes:
 
 
 @functools.cache
-def stream_answer(events: int) -> tuple[bytes, ...]:
-    """The events of a whole streamed answer, this many, each as its own bytes."""
-    deltas = events - FIXED_EVENTS
+def stream_answer(stream: Stream) -> tuple[bytes, ...]:
+    """The events of a whole streamed answer, each as its own bytes. Where they are paced, each delta has NO_STAMP."""
+    deltas = stream.events - FIXED_EVENTS
     if deltas < 0:
-        raise ValueError(f"a stream has at least {FIXED_EVENTS} events, not {events}")
-    text = {"type": "text_delta", "text": " and some forty characters of plain answer"}
+        raise ValueError(f"a stream has at least {FIXED_EVENTS} events, not {stream.events}")
     stop = {"stop_reason": "end_turn", "stop_sequence": None}
     return (
         _event("message_start", message=_message([], None)),
         _event("content_block_start", index=0, content_block={"type": "text", "text": ""}),
         _event("ping"),
-        *(_event("content_block_delta", index=0, delta=text) for _ in range(deltas)),
+        *([_delta(stream)] * deltas),
         _event("content_block_stop", index=0),
         _event("message_delta", delta=stop, usage={"output_tokens": 12 * deltas}),
         _event("message_stop"),
     )
+
+
+def _delta(stream: Stream) -> bytes:
+    """One delta, of the size that is asked for as far as its fixed part lets it."""
+    text = NO_STAMP.decode() if stream.pause else ""
+    if not stream.delta_bytes:
+        text += " and some forty characters of plain answer"
+    else:
+        bare = len(_event("content_block_delta", index=0, delta={"type": "text_delta", "text": text}))
+        text += "." * (stream.delta_bytes - bare)
+    return _event("content_block_delta", index=0, delta={"type": "text_delta", "text": text})
+
+
+def stamped(event: bytes) -> bytes:
+    """The event, saying when that was."""
+    return event.replace(NO_STAMP, b"@%019.6f" % time.perf_counter(), 1)
 
 
 def _event(kind: str, **fields: Any) -> bytes:

@@ -24,6 +24,7 @@ from claude_proxy.forwarding.forwarder import Forwarder
 from claude_proxy.ledger.prices import PriceList
 from claude_proxy.ledger.pricing import Pricing
 from claude_proxy.observers.chain import ObserverChain
+from claude_proxy.observers.lag import lag_watched
 from claude_proxy.observers.live import LiveEvents
 from claude_proxy.observers.log import ExchangeLog
 from claude_proxy.observers.metrics import (
@@ -40,9 +41,10 @@ from claude_proxy.observers.recorder import Recorder
 from claude_proxy.observers.recording import Recording
 from claude_proxy.supplies import Learn, supply
 from claude_proxy.upstreams.breakers import Breakers
+from claude_proxy.upstreams.connection import Pool
 from claude_proxy.upstreams.route import Route, RouteTable, Target
 from claude_proxy.upstreams.slots import Slots
-from claude_proxy.upstreams.transport import Transport, open_session
+from claude_proxy.upstreams.transport import Transport
 from claude_proxy.upstreams.upstream import Upstream
 from claude_proxy.web.app import App
 from claude_proxy.web.conversations import ConversationsDoor
@@ -126,11 +128,11 @@ async def assemble(
     drain = Drain()
     pricing = Pricing(PriceList(settings.prices))
     async with (
-        open_session() as session,
+        Pool() as pool,
         Refresher(environment) as refresher,
         recording(settings.ledger, Recording(lambda: tuple(known), pricing.of)) as recorder,
     ):
-        transport = Transport(session)
+        transport = Transport(pool)
         routes = build_routes(settings, environment, learn, refresher=refresher)
         models = listed_models(settings)
         metrics = Metrics(models.__contains__, pricing)
@@ -162,7 +164,7 @@ async def assemble(
             StatsDoor(reads),
             ConversationsDoor(reads),
         )
-        async with upkeep(partial(_supplies, forwarder), check_every):
+        async with upkeep(partial(_supplies, forwarder), check_every), lag_watched(metrics.loop_lag.observe):
             yield House(
                 app,
                 drain,

@@ -1,6 +1,7 @@
 """What a request was sent with that may be a secret: of the client's headers and query, all that is not harmless."""
 
 import re
+from functools import lru_cache
 
 from claude_proxy.credentials.credential import client_secrets
 from claude_proxy.logline import SHORTEST_SECRET
@@ -16,8 +17,10 @@ _HARMLESS = re.compile(
 )
 
 
+@lru_cache(maxsize=512)
 def is_harmless(name: str) -> bool:
-    """Whether a header of this canonical name holds no secret."""
+    """Whether a header of this canonical name holds no secret; asked for each header of each request, and nearly
+    always for the same ones."""
     return _HARMLESS.fullmatch(name) is not None
 
 

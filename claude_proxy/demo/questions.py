@@ -4,7 +4,8 @@ import json
 from typing import Any
 
 from claude_proxy.failures import ProxyError
-from claude_proxy.upstreams.transport import BrokenOff, Outbound, Transport, TransportSettings, open_session
+from claude_proxy.upstreams.connection import Pool
+from claude_proxy.upstreams.transport import BrokenOff, Outbound, Transport, TransportSettings
 
 _HAIKU = "claude-haiku-4-5-20251001"
 _TOOL_CALL = {"type": "tool_use", "id": "toolu_demo", "name": "Bash", "input": {"command": "echo hello"}}
@@ -31,8 +32,8 @@ async def ask_all(url: str, token: str) -> bool:
         ("Content-Type", "application/json"),
         ("anthropic-version", "2023-06-01"),
     )
-    async with open_session() as session:
-        transport = Transport(session)
+    async with Pool() as pool:
+        transport = Transport(pool)
         answers = [await _ask(transport, Outbound("POST", f"{url}/v1/messages", headers, body)) for body in QUESTIONS]
     return all(answers)
 

@@ -7,6 +7,7 @@ for a sign of life must not wait for us.
 
 import json
 from collections.abc import Callable
+from contextlib import aclosing
 from dataclasses import replace
 
 import msgspec
@@ -77,16 +78,16 @@ async def _commit_stream(
     withheld: bytes,
 ) -> Reply:
     cutter = EventCutter()
-    source = answer.chunks()
     block = b""
-    async for chunk in source:
-        block += cutter.feed(chunk)
-        if block.strip(b"\r\n"):
-            break
-        if len(block) + cutter.pending > MAX_HELD:
-            raise _malformed(f"the stream began with {MAX_HELD} bytes and no event")
-    else:
-        raise _malformed("the stream ended before its first event")
+    async with aclosing(answer.chunks()) as pieces:
+        async for piece in pieces:
+            block += cutter.feed(piece)
+            if block.strip(b"\r\n"):
+                break
+            if len(block) + cutter.pending > MAX_HELD:
+                raise _malformed(f"the stream began with {MAX_HELD} bytes and no event")
+        else:
+            raise _malformed("the stream ended before its first event")
     opening = next((event for event in events(block) if not event.is_comment), None)
     if opening is not None and (opening.name in {"", "error"} or not dialect.native):
         hidden = dialect.disguised(opening.data, answer.headers, request)
@@ -109,7 +110,6 @@ async def _commit_stream(
         UsageReader(),
         answer,
         block,
-        source,
         cutter,
         translator,
         on_end,

@@ -1,6 +1,6 @@
 """An answer on its way to the client, read as it passes."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Awaitable, Callable
 
 from claude_proxy.dialects.dialect import StreamTranslator
 from claude_proxy.failures import Failure, FailureKind, StreamBroken
@@ -11,11 +11,17 @@ from claude_proxy.wire.headers import Headers
 from claude_proxy.wire.sse import EventCutter, EventTooLong
 from claude_proxy.wire.usage import UsageReader
 
+Write = Callable[[bytes], bool]
+"""Hands a block to the client's connection; False where no more should come before a rest."""
+
+Rest = Callable[[], Awaitable[None]]
+"""Waits until the client has read what it was given."""
+
 
 class Reply:
     """What the client gets: status, headers, and a body that is whole or comes in chunks.
 
-    `body` is None where the answer streams; then `chunks` gives it, and `is_events` says that it consists of
+    `body` is None where the answer streams; then `opening` and `pour` give it, and `is_events` says that it consists of
     server-sent events, so that a break can be told to the client by one more of them. `on_break` is told of the
     failure where the body breaks off.
     """
@@ -42,12 +48,17 @@ class Reply:
         """Takes over a place at the upstream, given back when the reply is closed."""
         self._release = release
 
-    async def chunks(self) -> AsyncIterator[bytes]:
-        """The body as it comes, passed on untouched. Raises StreamBroken."""
+    @property
+    def opening(self) -> bytes:
+        """What there is of the body already, where the answer streams."""
+        return b""
+
+    async def pour(self, write: Write, rest: Rest) -> None:
+        """Writes the rest of the body, each piece in the moment in which it comes, untouched. Raises StreamBroken."""
         assert self._answer is not None
         try:
-            async for chunk in self._answer.chunks():
-                yield chunk
+            while await self._answer.pour(write):
+                await rest()
         except BrokenOff as broken:
             failure = Failure(FailureKind.BROKEN_STREAM, f"the answer broke off: {broken}")
             if self._on_break is not None:
@@ -72,7 +83,6 @@ class EventReply(Reply):
         usage: UsageReader,
         answer: Answer,
         first: bytes,
-        source: AsyncIterator[bytes],
         cutter: EventCutter,
         translator: StreamTranslator | None,
         on_end: Callable[[Failure | None], None],
@@ -80,29 +90,37 @@ class EventReply(Reply):
         super().__init__(status, headers, None, usage, answer)
         self.is_events = True
         self._first = first
-        self._source = source
         self._cutter = cutter
         self._translator = translator
         self._on_end = on_end
+        usage.feed(first)
 
-    async def chunks(self) -> AsyncIterator[bytes]:
+    @property
+    def opening(self) -> bytes:
+        return self._first
+
+    async def pour(self, write: Write, rest: Rest) -> None:
         usage, cutter, translator = self.usage, self._cutter, self._translator
-        usage.feed(self._first)
-        yield self._first
+
+        def take(piece: bytes) -> bool:
+            block = cutter.feed(piece)
+            if not block:
+                return True
+            if translator is not None:
+                block = translator.feed(block)
+            usage.feed(block)
+            return write(block)
+
+        assert self._answer is not None
         try:
-            async for chunk in self._source:
-                block = cutter.feed(chunk)
-                if block:
-                    if translator is not None:
-                        block = translator.feed(block)
-                    usage.feed(block)
-                    yield block
+            while await self._answer.pour(take):
+                await rest()
         except (BrokenOff, EventTooLong) as broken:
             self._ended(f"the answer broke off: {broken}")
             return
         self._ended("the answer ended without message_stop")
-        if translator is None and (rest := cutter.rest()):
-            yield rest  # a stranger's torn event was neither translated nor looked through
+        if translator is None and (torn := cutter.rest()):
+            write(torn)  # a stranger's torn event was neither translated nor looked through
 
     def _ended(self, how: str) -> None:
         """Takes note of the end. Raises StreamBroken where the client has not been told of a failure yet."""

@@ -25,6 +25,7 @@ from claude_proxy.wire.quota import Window
 from claude_proxy.wire.usage import Usage
 
 _SECONDS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60, 120, 300, 600)
+_LAGS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5)
 _SERVER_TOOLS = {
     "web_search": "web_search_requests",
     "web_fetch": "web_fetch_requests",
@@ -102,6 +103,13 @@ class Metrics:
             "claude_proxy_failovers_total",
             "Exchanges that another target answered than the one asked first.",
             ("from_upstream", "to_upstream"),
+            registry=self.registry,
+        )
+
+        self.loop_lag = Histogram(
+            "claude_proxy_event_loop_lag_seconds",
+            "How much too late the event loop comes to what is due; looked at four times a second.",
+            buckets=_LAGS,
             registry=self.registry,
         )
 

@@ -66,7 +66,8 @@ class RouteTable:
         """The first route that matches; what only Anthropic can answer goes to an Anthropic upstream whatever
         the routes say."""
         route = next(route for route in self.routes if route.match.matches(request))
-        needed = _needs_anthropic(request)
+        # Nothing depends on it where all are Anthropic's; looking for server tools costs as much as reading the body.
+        needed = None if all(target.upstream.native for target in route.targets) else _needs_anthropic(request)
         if needed is None:
             return Decision(str(route.match), route.targets, f"matches {route.match}")
         native = self._native(route)

@@ -6,24 +6,16 @@ read is what is relayed), and an answer is read in chunks, never in lines.
 
 import asyncio
 import contextlib
-import io
 import ssl
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncGenerator, Callable, Iterable
 from dataclasses import dataclass, field
-from functools import partial
 
 import aiohttp
-from aiohttp.client_proto import ResponseHandler
-from multidict import CIMultiDict
 from yarl import URL
 
 from claude_proxy.failures import AttemptFailed, Failure, FailureKind
+from claude_proxy.upstreams.connection import Call, Pool
 from claude_proxy.wire.headers import Headers, first
-
-_NO_AUTO_HEADERS = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
-_FIELD_LIMIT = 64 << 10  # bytes a header field of an answer may have; its default of 8 KiB is short for CSPs
-_FIELDS_LIMIT = 256
-_LARGE = 1 << 20  # bytes that aiohttp writes at once without warning
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,15 +54,11 @@ class BrokenOff(Exception):
 class Answer:
     """An upstream's answer: status and headers at once, the body as it comes. Must be closed."""
 
-    def __init__(self, response: aiohttp.ClientResponse, idle_timeout: float) -> None:
-        self._response = response
-        self.status = response.status
-        self.headers: Headers = _as_spelt(response.raw_headers)
-        connection = response.connection
-        if connection is not None and connection.protocol is not None:
-            # From here on the limit is one of silence; aiohttp stops it while we do not read.
-            connection.protocol.read_timeout = idle_timeout
-            connection.protocol.start_timeout()
+    def __init__(self, call: Call, idle_timeout: float) -> None:
+        self._call = call
+        self.status = call.status
+        self.headers: Headers = _as_spelt(call.raw_headers)
+        call.limit_silence(idle_timeout)  # from here on the limit is one of silence
 
     @property
     def media_type(self) -> str:
@@ -80,9 +68,9 @@ class Answer:
     def is_stream(self) -> bool:
         return self.media_type == "text/event-stream"
 
-    async def chunks(self) -> AsyncIterator[bytes]:
+    async def chunks(self) -> AsyncGenerator[bytes, None]:
         """The body, piece by piece as it arrives. Raises BrokenOff."""
-        content = self._response.content
+        content = self._call.content
         try:
             while chunk := await content.readany():
                 yield chunk
@@ -90,9 +78,17 @@ class Answer:
             # aiohttp raises before it gives out what came before the break; a slow client still gets that.
             if rest := content._read_nowait(-1):  # noqa: SLF001 - its public twin raises first, too
                 yield rest
-            if isinstance(error, aiohttp.SocketTimeoutError):
-                raise BrokenOff("it fell silent", stalled=True) from None
-            raise BrokenOff(_in_words(error)) from None
+            raise _broken_off(error) from None
+
+    async def pour(self, take: Callable[[bytes], bool]) -> bool:
+        """Gives each piece to `take` in the moment in which it arrives. True where that has asked for a rest by
+        returning False, and wants to be called again; False at the end. Raises BrokenOff, and what `take` raises.
+        """
+        rest = await self._call.pour(take)
+        error = self._call.content.exception()
+        if error is not None and not rest:
+            raise _broken_off(error) from None
+        return rest
 
     async def read(self, limit: int) -> bytes:
         """The whole body, at most `limit` bytes. Raises BrokenOff."""
@@ -106,15 +102,21 @@ class Answer:
         return b"".join(parts)
 
     def close(self) -> None:
-        """Gives the connection back; aiohttp closes it where the answer was not read to its end."""
-        self._response.release()
+        """Gives the connection back, or closes it where the answer was not read to its end."""
+        self._call.close()
+
+
+def _broken_off(error: BaseException) -> BrokenOff:
+    if isinstance(error, aiohttp.SocketTimeoutError):
+        return BrokenOff("it fell silent", stalled=True)
+    return BrokenOff(_in_words(error))
 
 
 class Transport:
-    """Sends requests over one shared session."""
+    """Sends requests over one pool of connections."""
 
-    def __init__(self, session: aiohttp.ClientSession) -> None:
-        self._session = session
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
 
     async def send(self, outbound: Outbound, settings: TransportSettings, upstream: str) -> Answer:
         """The answer, once its headers are there. The caller limits the time.
@@ -122,16 +124,8 @@ class Transport:
         Raises AttemptFailed: CONNECT where nothing came back, MALFORMED where it was not HTTP.
         """
         try:
-            response = await self._session.request(
-                outbound.method,
-                URL(outbound.url, encoded=True),
-                headers=_one_spelling(outbound.headers),
-                data=_payload(outbound.body),
-                allow_redirects=False,
-                skip_auto_headers=_NO_AUTO_HEADERS,
-                timeout=aiohttp.ClientTimeout(
-                    total=None, connect=settings.connect_timeout, sock_connect=settings.connect_timeout
-                ),
+            call = await self._pool.call(
+                outbound.method, outbound.url, outbound.headers, outbound.body, settings.connect_timeout
             )
         except (
             aiohttp.ConnectionTimeoutError,
@@ -161,7 +155,7 @@ class Transport:
                     upstream,
                 )
             ) from None
-        return Answer(response, settings.stream_idle_timeout)
+        return Answer(call, settings.stream_idle_timeout)
 
 
 def _as_spelt(raw: Iterable[tuple[bytes, bytes]]) -> Headers:
@@ -171,54 +165,6 @@ def _as_spelt(raw: Iterable[tuple[bytes, bytes]]) -> Headers:
         with contextlib.suppress(UnicodeDecodeError):
             headers.append((name.decode("ascii"), value.decode()))
     return tuple(headers)
-
-
-def _payload(body: bytes) -> bytes | io.BytesIO | None:
-    """The body as aiohttp sends it best: a large one piece by piece, so that other requests go on meanwhile."""
-    if len(body) > _LARGE:
-        return io.BytesIO(body)
-    return body or None
-
-
-def _one_spelling(headers: Headers) -> CIMultiDict[str]:
-    """aiohttp keeps only the last of two lines whose names are spelt differently; so they are spelt as the first."""
-    spelt: dict[str, str] = {}
-    return CIMultiDict((spelt.setdefault(key.lower(), key), value) for key, value in headers)
-
-
-class _Connection(ResponseHandler):
-    """One connection to an upstream, which tells who reads a body when its framing is broken.
-
-    aiohttp 3.14 tells only who waits for a head: the reader of the body would wait for ever.
-    """
-
-    def set_exception(self, exc: BaseException, exc_cause: BaseException | None = None) -> None:
-        cause = () if exc_cause is None else (exc_cause,)
-        super().set_exception(exc, *cause)
-        payload = self._payload
-        if payload is not None and payload.exception() is None and not payload.is_eof():
-            payload.set_exception(exc)
-
-
-class _Connector(aiohttp.TCPConnector):
-    def __init__(self) -> None:
-        super().__init__(limit=0, keepalive_timeout=30)
-        kind: type[ResponseHandler] = _Connection
-        self._factory = partial(kind, loop=self._loop)
-
-
-def open_session() -> aiohttp.ClientSession:
-    """A session for `Transport`. Proxies and netrc of the environment are not used: a login goes straight up."""
-    return aiohttp.ClientSession(
-        connector=_Connector(),
-        auto_decompress=False,
-        trust_env=False,
-        cookie_jar=aiohttp.DummyCookieJar(),
-        max_line_size=_FIELD_LIMIT,
-        max_field_size=_FIELD_LIMIT,
-        max_headers=_FIELDS_LIMIT,
-        raise_for_status=False,
-    )
 
 
 def _in_words(error: BaseException) -> str:

@@ -1,5 +1,8 @@
 """The proxy's own door: a request in, its exchange forwarded, the reply written out as it comes."""
 
+import asyncio
+from functools import partial
+
 from aiohttp import web
 from multidict import CIMultiDict
 
@@ -10,9 +13,12 @@ from claude_proxy.forwarding.reply import Reply
 from claude_proxy.web.body import decoded, read_body
 from claude_proxy.web.errors import SERVER, Refused, broken_stream, failed, who_answered
 from claude_proxy.web.guard import Guard
+from claude_proxy.web.outlet import Outlet
 from claude_proxy.web.protocol import LimitSettings
 from claude_proxy.wire.headers import Headers, first, nominates_end_to_end
 from claude_proxy.wire.messages import COUNT_TOKENS, MESSAGES, BadBody, ClientRequest
+
+_LARGE = 1 << 20  # bytes of a body that is read on a thread
 
 
 class MessagesDoor:
@@ -47,8 +53,10 @@ class MessagesDoor:
             return ClientRequest(request.method, target, headers, body, body, local)
         coding = first(headers, "content-encoding")
         text = body if coding is None else await decoded(body, coding, self._limits)
+        read = partial(ClientRequest.read, request.method, target, headers, body, text, local=local)
         try:
-            return ClientRequest.read(request.method, target, headers, body, text, local=local)
+            # Above that, others would wait for milliseconds.
+            return read() if len(text) <= _LARGE else await asyncio.to_thread(read)
         except BadBody as error:
             raise Refused(400, "bad_body", str(error)) from None
 
@@ -85,11 +93,10 @@ async def _write(request: web.BaseRequest, response: web.StreamResponse, exchang
     """Writes the reply to its end, inside the exchange: a client that leaves meanwhile was not answered."""
     await response.prepare(request)
     if reply.body is None:
+        outlet = Outlet(request, response, exchange.transcript)
+        await outlet.open(reply.opening)
         try:
-            async for chunk in reply.chunks():
-                if exchange.transcript is not None:
-                    exchange.transcript.add(chunk)
-                await response.write(chunk)
+            await reply.pour(outlet.write, outlet.rest)
         except StreamBroken as broken:
             if reply.is_events:
                 told = broken_stream(broken.failure, exchange)

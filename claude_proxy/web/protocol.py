@@ -68,6 +68,11 @@ class Connection(RequestHandler):
         super().connection_made(transport)
         self._watch_head()
 
+    def resume_reading(self, resume_parser: bool = True) -> None:
+        # aiohttp resumes after every piece of a body that is read, which costs as much as the piece.
+        if self._reading_paused:
+            super().resume_reading(resume_parser)
+
     def _watch_head(self) -> None:
         """Runs a timer while a head is awaited: from the connection's begin, or from the head's first byte."""
         if self._messages or self._request_in_progress:

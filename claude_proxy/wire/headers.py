@@ -55,7 +55,10 @@ def canonical(name: str) -> str:
 
 def first(headers: Iterable[tuple[str, str]], name: str) -> str | None:
     """The first value of a header, or None."""
-    return next((value for key, value in headers if key.lower() == name), None)
+    for key, value in headers:
+        if key.lower() == name:
+            return value
+    return None
 
 
 def nominated(headers: Iterable[tuple[str, str]]) -> frozenset[str]:

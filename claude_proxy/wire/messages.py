@@ -4,6 +4,7 @@ A body is read once and shallowly: the members of the top-level object with thei
 never validated beyond that: the API adds fields faster than any model of it could follow.
 """
 
+import codecs
 import json
 import re
 from dataclasses import dataclass, field, replace
@@ -23,6 +24,9 @@ MAX_MODEL = 256
 
 # The first system block by which Claude Code names its version and session kind to Anthropic's billing.
 ATTRIBUTION = "x-anthropic-billing-header:"
+
+
+_PIECE = 64 << 10  # bytes
 
 
 class BadBody(ValueError):
@@ -66,7 +70,7 @@ class Members:
             return
         try:
             if not text.isascii():
-                text.decode()  # msgspec skips over values without looking at their encoding
+                _look_at_encoding(text)  # msgspec skips over values without
             self._pairs = [(key.name, value) for key, value in _decode_members(text).items()]
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise BadBody(_reason(error)) from None
@@ -111,6 +115,18 @@ class Members:
         at = self.text.index(b"{") + 1
         added = json.dumps(name).encode() + b":" + value + (b"," if self._pairs else b"")
         return Members(b"".join((self.text[:at], added, self.text[at:])), [(name, new), *self._pairs])
+
+
+def _look_at_encoding(text: bytes) -> None:
+    """Raises UnicodeDecodeError where the text is not UTF-8.
+
+    Piece by piece: a megabyte decoded at once takes two from the system and gives them back, which costs more than
+    the look.
+    """
+    view, at = memoryview(text), 0
+    while at < len(text):
+        _, looked_at = codecs.utf_8_decode(view[at : at + _PIECE], "strict", at + _PIECE >= len(text))
+        at += looked_at
 
 
 # White space and the comma behind the value before, the name, the colon: up to where the value begins.

@@ -16,8 +16,10 @@ from claude_proxy.exchange import Attempt, Exchange
 from claude_proxy.failures import Failure, FailureKind, ProxyError
 from claude_proxy.forwarding.attempt import Attempts
 from claude_proxy.forwarding.forwarder import Forwarder
+from claude_proxy.forwarding.reply import Reply
 from claude_proxy.upstreams.breakers import Breakers
-from claude_proxy.upstreams.transport import Transport, open_session
+from claude_proxy.upstreams.connection import Pool
+from claude_proxy.upstreams.transport import Transport
 from claude_proxy.wire.headers import Headers, first
 from claude_proxy.wire.messages import ClientRequest
 from claude_proxy.wire.quota import Quota
@@ -122,7 +124,7 @@ class House:
                 if reply.body is not None:
                     told.chunks.append(reply.body)
                 else:
-                    async for chunk in reply.chunks():
+                    async for chunk in pieces(reply):
                         told.chunks.append(chunk)
                         if after_each is not None:
                             await after_each()
@@ -132,6 +134,29 @@ class House:
 
     def breaker(self, upstream: str) -> Breakers:
         return self.forwarder.routes.upstreams[upstream].breaker
+
+
+async def pieces(reply: Reply) -> AsyncIterator[bytes]:
+    """The body of a reply that streams, as it is written. Raises what `pour` raises."""
+    if reply.opening:
+        yield reply.opening
+    written: asyncio.Queue[bytes | None] = asyncio.Queue()
+
+    def write(block: bytes) -> bool:
+        written.put_nowait(block)
+        return True
+
+    async def no_rest() -> None:
+        raise AssertionError("nobody has asked for one")
+
+    pouring = asyncio.create_task(reply.pour(write, no_rest))
+    pouring.add_done_callback(lambda _: written.put_nowait(None))
+    try:
+        while (block := await written.get()) is not None:
+            yield block
+        await pouring
+    finally:
+        pouring.cancel()
 
 
 @asynccontextmanager
@@ -180,6 +205,6 @@ async def forwarding(
     given = {"MINIMAX_API_KEY": MINIMAX_KEY, "KIMI_API_KEY": "FAKE-kimi-key", "HOME": str(home), **(environment or {})}
     learned: list[str] = []
     watcher = Watcher()
-    async with open_session() as session:
-        attempts = Attempts(Transport(session), loaded.retry, watcher, loaded.access.carried_in)
+    async with Pool() as pool:
+        attempts = Attempts(Transport(pool), loaded.retry, watcher, loaded.access.carried_in)
         yield House(Forwarder(build_routes(loaded, given, learned.append), attempts, watcher), watcher, learned)

@@ -9,7 +9,7 @@ from claude_proxy.exchange import Exchange
 from claude_proxy.failures import FailureKind
 from claude_proxy.forwarding.commit import MAX_HELD
 from tests.forwarding.committing import ONCE, STREAM, ask, elsewhere
-from tests.forwarding.forwarding_house import forwarding
+from tests.forwarding.forwarding_house import forwarding, pieces
 from tests.stand_in import (
     Received,
     StandIn,
@@ -81,7 +81,7 @@ async def test_the_first_sign_of_life_is_passed_on_at_once_and_commits(tmp_path:
         asyncio.timeout(20),
         house.forwarder.forward(Exchange(STREAM)) as reply,
     ):
-        chunks = reply.chunks()
+        chunks = pieces(reply)
         assert await anext(chunks) == opening
         go_on.set()
         assert b"".join([chunk async for chunk in chunks]) == b"".join(GOOD)

@@ -18,6 +18,7 @@ from tests.forwarding.forwarding_house import (
     House,
     Told,
     forwarding,
+    pieces,
     to,
 )
 from tests.stand_in import StandIn, fails, hangs, raw, replies, says, streams, text_stream, two
@@ -272,7 +273,7 @@ async def test_a_client_whose_connection_breaks_while_it_is_written_to_has_left(
 
         async def write_to_nobody() -> None:
             async with house.forwarder.forward(exchange) as reply:
-                async for _ in reply.chunks():
+                async for _ in pieces(reply):
                     raise ConnectionResetError("Cannot write to closing transport")
 
         with pytest.raises(ConnectionResetError):

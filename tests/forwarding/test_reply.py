@@ -13,7 +13,7 @@ from claude_proxy.failures import FailureKind
 from claude_proxy.upstreams.breaker import BreakerState
 from claude_proxy.wire.messages import ClientRequest
 from tests.client_requests import message_request, other_request
-from tests.forwarding.forwarding_house import BRINGS_KEY, QUICK, Told, forwarding
+from tests.forwarding.forwarding_house import BRINGS_KEY, QUICK, Told, forwarding, pieces
 from tests.stand_in import (
     Answer,
     Received,
@@ -299,7 +299,7 @@ async def test_a_client_that_leaves_amid_a_stream_ends_it_and_has_its_usage_so_f
 
         async def read() -> None:
             async with house.forwarder.forward(exchange) as reply:
-                async for _ in reply.chunks():
+                async for _ in pieces(reply):
                     begun.set()
 
         reading = asyncio.create_task(read())
@@ -334,7 +334,7 @@ async def test_a_body_of_another_path_is_passed_on_as_it_comes_whatever_it_is(tm
         house.forwarder.forward(Exchange(other_request("GET", "/v1/files/f/content", BRINGS_KEY))) as reply,
     ):
         assert (reply.status, reply.is_events, reply.body) == (206, False, None)
-        chunks = reply.chunks()
+        chunks = pieces(reply)
         assert await anext(chunks) == b"\x00half"
         go_on.set()
         assert [chunk async for chunk in chunks] == [b"\xffrest"]

@@ -27,7 +27,7 @@ FLOORS = [
 
 # exchange is the noun of floor 2: it names failures and the wire only, but credentials need not know it.
 LIBRARIES = {
-    "aiohttp": {"upstreams.transport", "web", "daemon", "demo.stage", "demo.stand_in"},
+    "aiohttp": {"upstreams.connection", "upstreams.transport", "web", "daemon", "demo.stage", "demo.stand_in"},
     "click": {
         "cli",
         "commands",
@@ -40,11 +40,11 @@ LIBRARIES = {
     },
     "keyring": {"credentials.keychain", "credentials.key_store"},
     "msgspec": {"wire", "dialects", "forwarding.commit", "ledger"},
-    "multidict": {"upstreams.transport", "web"},
+    "multidict": {"web"},
     "prometheus_client": {"observers.metrics"},
     "tenacity": {"forwarding.retry"},
     "yaml": {"config", "commands.config", "web.openapi"},
-    "yarl": {"upstreams.transport"},
+    "yarl": {"upstreams.connection", "upstreams.transport"},
 }
 
 

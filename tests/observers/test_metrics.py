@@ -26,6 +26,7 @@ from tests.client_requests import message_request, other_request
 from tests.observers.closed_exchanges import REFUSED, attempt, exchange
 
 KNOWN = frozenset({"claude-sonnet-4-5", "claude-haiku-4-5"})
+LAG = "claude_proxy_event_loop_lag_seconds"
 STATES = ("closed", "half_open", "open")
 Samples = dict[tuple[str, tuple[tuple[str, str], ...]], float]
 
@@ -36,13 +37,14 @@ def metrics() -> Metrics:
 
 
 def scraped(metrics: Metrics) -> Samples:
-    """What a scrape reads: name and labels, without the time at which each began to count."""
+    """What a scrape reads: name and labels, without the time at which each began to count, and without the lag of
+    the loop, which needs no exchange."""
     families = text_string_to_metric_families(metrics.render().decode())
     return {
         (sample.name, tuple(sorted(sample.labels.items()))): sample.value
         for family in families
         for sample in family.samples
-        if not sample.name.endswith("_created")
+        if not sample.name.endswith("_created") and not sample.name.startswith(LAG)
     }
 
 
@@ -52,6 +54,14 @@ def value(samples: Samples, name: str, **labels: str) -> float | None:
 
 def test_nothing_is_counted_before_anything_has_happened(metrics: Metrics) -> None:
     assert scraped(metrics) == {}
+
+
+def test_the_lag_of_the_loop_is_counted_in_steps_of_which_one_is_twenty_milliseconds(metrics: Metrics) -> None:
+    for seconds in (0.0004, 0.015, 0.03, 7.0):
+        metrics.loop_lag.observe(seconds)
+    text = metrics.render().decode()
+    for step, count in (("0.001", 1), ("0.02", 2), ("0.05", 3), ("+Inf", 4)):
+        assert f'{LAG}_bucket{{le="{step}"}} {count}.0' in text
 
 
 def test_a_closed_exchange_is_counted_timed_and_its_tokens_added(metrics: Metrics) -> None:

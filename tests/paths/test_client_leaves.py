@@ -55,12 +55,10 @@ class House:
     start: Counts | None = None
 
     def counts(self) -> Counts:
-        connector = self.daemon.house.transport._session.connector
-        assert connector is not None
         return Counts(
             self.daemon.house.drain.in_flight,
             self.first.open_connections + self.second.open_connections,
-            len(connector._acquired),
+            len(self.daemon.house.transport._pool._acquired),
             len(asyncio.all_tasks()),
         )
 

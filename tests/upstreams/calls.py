@@ -7,7 +7,8 @@ from contextlib import asynccontextmanager, closing
 import pytest
 
 from claude_proxy.failures import AttemptFailed, Failure
-from claude_proxy.upstreams.transport import Answer, Outbound, Transport, TransportSettings, open_session
+from claude_proxy.upstreams.connection import Pool
+from claude_proxy.upstreams.transport import Answer, Outbound, Transport, TransportSettings
 from claude_proxy.wire.headers import Headers
 
 PATIENT = TransportSettings(connect_timeout=20, header_timeout=20, stream_idle_timeout=20)
@@ -15,8 +16,8 @@ PATIENT = TransportSettings(connect_timeout=20, header_timeout=20, stream_idle_t
 
 @asynccontextmanager
 async def transport() -> AsyncIterator[Transport]:
-    async with open_session() as session:
-        yield Transport(session)
+    async with Pool() as pool:
+        yield Transport(pool)
 
 
 def to(

@@ -5,12 +5,12 @@ import socket
 import ssl
 from contextlib import closing
 
-import aiohttp
 import pytest
 import trustme
 from aiohttp.abc import AbstractResolver, ResolveResult
 
 from claude_proxy.failures import AttemptFailed, Failure, FailureKind
+from claude_proxy.upstreams.connection import Pool
 from claude_proxy.upstreams.transport import BrokenOff, Transport, TransportSettings
 from tests.closed_port import refusing_url
 from tests.stand_in import Received, StandIn, Wire, hangs, raw, resets
@@ -78,10 +78,9 @@ class Resolver(AbstractResolver):
 
 
 async def fails_to_resolve(resolver: Resolver, settings: TransportSettings) -> Failure:
-    connector = aiohttp.TCPConnector(resolver=resolver)
-    async with aiohttp.ClientSession(connector=connector) as session:
+    async with Pool(resolver=resolver) as pool:
         with pytest.raises(AttemptFailed) as raised:
-            await send(Transport(session), to("http://api.example"), settings)
+            await send(Transport(pool), to("http://api.example"), settings)
     return raised.value.failure
 
 

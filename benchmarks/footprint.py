@@ -1,0 +1,121 @@
+"""What the daemon takes besides CPU: time until it serves, and memory at rest, under load and afterwards (Linux)."""
+
+import json
+import statistics
+import sys
+import tempfile
+import time
+import urllib.request
+from contextlib import ExitStack
+from pathlib import Path
+
+from benchmarks.contestants import CONTESTANTS, Place, Ready
+from benchmarks.processes import NotRunning, Usage, choose_cores, ending, forget_peak, run_to_end, start, usage
+
+STARTS = 5
+SECONDS = 120  # the bound of one load
+LARGE = 60_000_000
+STREAMS = 200
+MILLION = 500  # requests for 2,000 events each
+
+
+class Footprint:
+    """One run in a temporary directory of its own."""
+
+    def __init__(self, directory: Path, stack: ExitStack) -> None:
+        self._directory = directory
+        self._cores = choose_cores()
+        self._stack = stack
+        upstream = start(
+            "upstream", [sys.executable, "-m", "benchmarks.upstream"], directory / "upstream", self._cores.rig
+        )
+        self._upstream = stack.enter_context(ending(upstream)).url()
+        self.rows: list[tuple[str, str]] = []
+
+    def starts(self) -> None:
+        """From the start of the process to its first answer, several times."""
+        seconds, cpu = [], []
+        for number in range(STARTS):
+            with ExitStack() as stack:
+                began = time.monotonic()
+                ready = self._daemon(f"start{number}", stack)
+                urllib.request.urlopen(f"{ready.url}/health", timeout=10).read()
+                seconds.append(time.monotonic() - began)
+                cpu.append(self._usage(ready).cpu)
+        self._tell("start to the first /health, ms", statistics.median(seconds) * 1e3)
+        self._tell("CPU until then, ms", statistics.median(cpu) * 1e3)
+
+    def memory(self) -> None:
+        """One daemon through all loads, one after the other."""
+        ready = self._daemon("daemon", self._stack)
+        self._tell("at rest, MB", self._usage(ready).rss / 1e6)
+        self._load(ready, body_bytes=1000, events=50, requests=200)
+        base = self._usage(ready).rss
+        self._tell("after 200 small streams, MB", base / 1e6)
+
+        used = self._load(ready, body_bytes=LARGE, events=0, requests=1)
+        self._tell("60 MB body: the most above that, in sizes of the body", (used.peak - base) / LARGE)
+        self._tell("60 MB body: left above that, MB", (used.rss - base) / 1e6)
+
+        self._load(ready, body_bytes=1_000_000, events=20, requests=100, connections=4)
+        self._tell("after 100 bodies of 1 MB, MB", self._usage(ready).rss / 1e6)
+
+        base = self._usage(ready).rss
+        used = self._load(
+            ready,
+            body_bytes=1000,
+            events=60,
+            delta_bytes=120,
+            pause=0.05,
+            requests=STREAMS,
+            connections=STREAMS,
+            warm_up=0,
+        )
+        self._tell(f"{STREAMS} streams at once: for each, KB", (used.peak - base) / STREAMS / 1e3)
+        self._tell(f"{STREAMS} streams at once, MB", used.peak / 1e6)
+
+        base = self._usage(ready).rss
+        used = self._load(ready, body_bytes=1000, events=2000, delta_bytes=120, requests=MILLION, connections=8)
+        self._tell("a million relayed events: left, MB", (used.rss - base) / 1e6)
+
+    def _daemon(self, name: str, stack: ExitStack) -> Ready:
+        return CONTESTANTS["daemon"](Place(self._directory / name, self._upstream, self._cores.proxy, stack))
+
+    def _load(self, ready: Ready, **options: float) -> Usage:
+        assert ready.running is not None
+        forget_peak(ready.running.pid)
+        words = [f"--{name.replace('_', '-')}={value}" for name, value in {"seconds": SECONDS, **options}.items()]
+        command = [sys.executable, "-m", "benchmarks.load", ready.url, *words]
+        printed = run_to_end("load", command, self._directory / "load", self._cores.rig, SECONDS + 10)
+        told = json.loads(printed.strip().splitlines()[-1])
+        if "error" in told:
+            raise NotRunning(told["error"])
+        return self._usage(ready)
+
+    def _usage(self, ready: Ready) -> Usage:
+        assert ready.running is not None
+        used = usage(ready.running.pid)
+        if used is None:
+            raise NotRunning("this system has no /proc to read memory from")
+        return used
+
+    def _tell(self, what: str, figure: float) -> None:
+        self.rows.append((what, f"{figure:.1f}"))
+        print(f"| {what} | {figure:.1f} |", flush=True)
+
+
+def main() -> int:
+    print("| what | |\n| --- | --- |")
+    with tempfile.TemporaryDirectory(prefix="claude-proxy-footprint-") as directory, ExitStack() as stack:
+        try:
+            footprint = Footprint(Path(directory), stack)
+            footprint.starts()
+            footprint.memory()
+        except NotRunning as reason:
+            print(f"it cannot be measured: {reason}", file=sys.stderr)
+            return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

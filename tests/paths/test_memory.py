@@ -1,0 +1,81 @@
+"""What requests cost in memory: a large body while it passes, a stream while it stays open, nothing afterwards."""
+
+import asyncio
+import contextlib
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.in_process import LOGIN
+from tests.paths.held_streams import HeldStreams
+from tests.raw_client import connected, request
+from tests.running import Daemon, eventually, running
+from tests.stand_in import StandIn, message_json, replies
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc, which only Linux has")
+
+MB = 1_000_000
+LARGE = 60 * MB
+STREAMS = 200
+HEADERS = [*LOGIN.items(), ("Content-Type", "application/json")]
+
+
+def memory(daemon: Daemon, field: str) -> int:
+    """Bytes: `VmRSS` now, `VmHWM` at most so far (proc(5))."""
+    found = re.search(rf"{field}:\s+(\d+) kB", Path(f"/proc/{daemon.process.pid}/status").read_text())
+    assert found is not None
+    return int(found[1]) * 1024
+
+
+def body(size: int, stream: bool = False) -> bytes:
+    head = b'{"model":"claude-sonnet-4-5","max_tokens":100,"stream":%s,' % (b"true" if stream else b"false")
+    return head + b'"messages":[{"role":"user","content":"%s"}]}' % (b"word " * (size // 5))
+
+
+async def asked(daemon: Daemon, text: bytes) -> int:
+    """The status of the answer to a body."""
+    host = f"127.0.0.1:{daemon.port}"
+    async with connected(daemon.port) as client:
+        await client.send(request("POST", "/v1/messages", host=host, headers=HEADERS, body=text))
+        answer = await client.answer()
+        assert answer is not None
+        return answer.status
+
+
+async def test_a_large_body_costs_less_than_three_times_its_size_and_is_given_back(tmp_path: Path) -> None:
+    async with StandIn(replies(200, message_json())) as upstream:
+        config = {"upstreams": {"claude": {"base_url": upstream.url}}}
+        async with running(tmp_path, config) as daemon:
+            assert await asked(daemon, body(1000)) == 200
+            base = memory(daemon, "VmRSS")
+            text = body(LARGE)
+            assert await asked(daemon, text) == 200
+            assert upstream.received[-1].body == text
+            assert memory(daemon, "VmHWM") - base < 3 * LARGE
+            await eventually(lambda: memory(daemon, "VmRSS") - base < LARGE / 2)
+
+
+async def test_an_open_stream_costs_little(tmp_path: Path) -> None:
+    held = HeldStreams()
+    async with StandIn(held.answer) as upstream:
+        config = {"upstreams": {"claude": {"base_url": upstream.url}}}
+        async with running(tmp_path, config) as daemon, contextlib.AsyncExitStack() as stack:
+            asking = request(
+                "POST", "/v1/messages", host=f"127.0.0.1:{daemon.port}", headers=HEADERS, body=body(1000, stream=True)
+            )
+
+            async def begin() -> None:
+                client = await stack.enter_async_context(connected(daemon.port))
+                await client.send(asking)
+                assert await client.read_until(lambda got: held.events[0] in got.raw)
+
+            await begin()
+            base = memory(daemon, "VmRSS")
+            async with asyncio.TaskGroup() as group:
+                for _ in range(STREAMS):
+                    group.create_task(begin())
+            cost = (memory(daemon, "VmRSS") - base) / STREAMS
+            held.let_go()
+    assert cost < 60_000
