@@ -13,6 +13,7 @@ Raw = msgspec.Raw
 
 _decode_object = msgspec.json.Decoder(dict[str, Raw]).decode
 _decode_list = msgspec.json.Decoder(list[Raw]).decode
+_BOM = b"\xef\xbb\xbf"
 _GAP = re.compile(rb"[ \t\r\n]*,?[ \t\r\n]*")
 
 
@@ -56,6 +57,8 @@ def written(parts: object) -> bytes:
 
 def is_json(found: bytes) -> bool:
     """Whether a text is JSON in UTF-8. Half a surrogate pair and numbers that nobody can hold are legal in it."""
+    if b"\0" in found or found.startswith(_BOM):
+        return False  # passed over by msgspec, and legal nowhere in it
     try:
         found.decode()
         msgspec.json.decode(found, type=Raw)

@@ -131,7 +131,21 @@ def test_what_json_allows_is_json(found: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    "found", [b"", b"{", b"NaN", b"[Infinity]", b'"\xff"', b"{}x", b"event: x", b"[" * 100_000, b'{"a":"\xff"}']
+    "found",
+    [
+        b"",
+        b"0\0",
+        b"\0[]",
+        b"\xef\xbb\xbf{}",
+        b"{",
+        b"NaN",
+        b"[Infinity]",
+        b'"\xff"',
+        b"{}x",
+        b"event: x",
+        b"[" * 100_000,
+        b'{"a":"\xff"}',
+    ],
 )
 def test_what_is_no_json_or_no_utf_8_is_none(found: bytes) -> None:
     assert not is_json(found)
