@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -68,6 +69,12 @@ def no_keyring() -> Iterator[None]:
         yield
     finally:
         keyring.set_keyring(before)
+
+
+def pytest_configure() -> None:
+    # What a shell runs in its background ignores Ctrl-C, and so would all that the tests start.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
