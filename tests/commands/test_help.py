@@ -39,7 +39,12 @@ def test_every_command_has_examples_which_name_it_and_its_options(
     assert block, f"{names} has no example"
     lines = [line for line in block[1].splitlines() if re.search(r"\b(?:claude-proxy|proxy-toggle)\b", line)]
     assert any(" ".join(names) in line for line in lines)
-    known = {option for _, one in COMMANDS for parameter in one.params for option in parameter.opts}
+    known = {
+        option
+        for _, one in COMMANDS
+        for parameter in one.params
+        for option in parameter.opts + parameter.secondary_opts
+    }
     ours = " ".join(re.findall(r"(?:claude-proxy|proxy-toggle)((?:(?! -- )[^|&>)])*)", "\n".join(lines)))
     for option in re.findall(r"(?<= )--?[a-z][a-z-]*", ours):
         assert option in known | {"--console"}, f"{names}: {option}"  # that one is `claude auth login`'s
