@@ -101,6 +101,7 @@ class House:
             self.forwarder.keeps = answers_kept(settings.ledger)
         self.models.clear()
         self.models.update(listed_models(settings))
+        put_ways_out(settings, self.transport, self.learn)
         self.forwarder.routes = build_routes(settings, self.environment, self.learn, kept, self.refresher)
         self.forwarder.attempts = Attempts(self.transport, settings.retry, self.observer, settings.access.carried_in)
         self.settings = settings
@@ -133,6 +134,7 @@ async def assemble(
         recording(settings.ledger, Recording(lambda: tuple(known), pricing.of)) as recorder,
     ):
         transport = Transport(pool)
+        put_ways_out(settings, transport, learn)
         routes = build_routes(settings, environment, learn, refresher=refresher)
         models = listed_models(settings)
         metrics = Metrics(models.__contains__, pricing)
@@ -188,6 +190,16 @@ def _both(first: Learn, second: Learn) -> Learn:
         second(secret)
 
     return learn
+
+
+def put_ways_out(settings: Settings, transport: Transport, learn: Learn) -> None:
+    """Has the transport ready for the ways out to all upstreams; what proxies ask for is never logged."""
+    transport.prepare(upstream.transport for upstream in settings.upstreams.values())
+    for upstream in settings.upstreams.values():
+        egress = upstream.transport.egress
+        if egress is not None and egress.proxy_login:
+            learn(egress.proxy_login)
+            learn(egress.proxy_login.partition(":")[2])
 
 
 def build_routes(

@@ -85,6 +85,8 @@ def _target(number: int, target: Target, model: str, running: HealthReport | Non
     upstream = target.upstream
     name = f" as {target.model}" if target.model else ""
     yield f"{number}. target  {upstream.name}{name}  {upstream.base_url}"
+    if upstream.transport.egress is not None:
+        yield f"   {upstream.transport.egress}"
     known = running.upstreams.get(upstream.name) if running else None
     if known is not None:
         concerning = [part for part in known.breaker.parts if part.model in {None, target.model or model}]

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import trustme
 
 from claude_proxy.config.settings import Settings
 from claude_proxy.explain import Question, explain_lines
@@ -57,6 +58,20 @@ def test_a_model_of_the_default_route_goes_to_claude(tmp_path: Path) -> None:
     assert lines[1] == "route      everything  (matches everything)"
     assert lines[2] == "1. target  claude  https://api.anthropic.com"
     assert not any("minimax" in line for line in lines)
+
+
+def test_the_way_out_is_told_and_no_secret_of_it(tmp_path: Path) -> None:
+    bundle = tmp_path / "ca.pem"
+    trustme.CA().cert_pem.write_to_path(bundle)
+    proxy = "transport: { proxy: 'http://proxy.example:3128', proxy_auth: { env: FAKE_LOGIN } }\n"
+    more = f"upstreams: {{ minimax: {{ ca_bundle: {bundle} }} }}\n"
+    env = {"FAKE_LOGIN": "me:FAKE-password"}
+    lines = explained(loaded(tmp_path, f"listen: {{ port: 0 }}\n{proxy}{more}", env))
+    through = "   through the proxy http://proxy.example:3128 (transport.proxy)"
+    assert lines[3] == f"{through}, trusting {bundle} besides the system's authorities"
+    assert lines[5].startswith("2. target  claude")
+    assert lines[6] == through
+    assert "FAKE-password" not in "\n".join(lines)
 
 
 def test_a_subagent_takes_its_own_route(tmp_path: Path) -> None:

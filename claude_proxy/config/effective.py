@@ -129,6 +129,11 @@ def _by_dialect(upstream: UpstreamSettings) -> Iterator[Setting]:
         inherited["demote_nonstreaming"] = ground.demote_nonstreaming
     for key, value in inherited.items():
         yield Setting(f"upstreams.{_key(upstream.name)}.{key}", value, f"transport.{key}")
+    if (way_out := ground.egress) is not None:
+        if way_out.proxy:
+            yield Setting(f"upstreams.{_key(upstream.name)}.proxy", way_out.proxy, way_out.proxy_setting)
+        if way_out.ca_bundle:
+            yield Setting(f"upstreams.{_key(upstream.name)}.ca_bundle", way_out.ca_bundle, "transport.ca_bundle")
 
 
 def _duration(seconds: float) -> str:

@@ -31,7 +31,13 @@ default.yaml, as the places where those secrets are looked for."""
 
 _WORDS = {"1": True, "0": False, "yes": True, "no": False, "on": True, "off": False}
 _BOOLEANS = frozenset(
-    {"access.enabled", "access.localhost_bypass", "access.trust_proxy", "transport.demote_nonstreaming"}
+    {
+        "access.enabled",
+        "access.localhost_bypass",
+        "access.trust_proxy",
+        "transport.demote_nonstreaming",
+        "transport.trust_env",
+    }
 )
 
 

@@ -1,16 +1,19 @@
 """A configuration loaded: its layers laid together, read whole, and checked."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 
 from claude_proxy.config import sections
+from claude_proxy.config.egress import Ground, egress, ground
 from claude_proxy.config.layers import default_path, default_text, lay
 from claude_proxy.config.ledger import ledger
 from claude_proxy.config.prices import prices
 from claude_proxy.config.reader import Reader
-from claude_proxy.config.settings import Settings
+from claude_proxy.config.settings import CredentialSettings, Settings, UpstreamSettings
 from claude_proxy.config.tree import Complaint, Node, merge, read_yaml
+from claude_proxy.upstreams.transport import TransportSettings
 
 __all__ = ["default_path", "default_text", "load"]
 
@@ -34,10 +37,12 @@ def _settings(tree: Node, file: Path | None, environment: Mapping[str, str], com
     credentials = {
         name: sections.credential(credentials_reader.section(name), name) for name in credentials_reader.names()
     }
-    transport = sections.transport(root.section("transport"))
+    transport_reader = root.section("transport")
+    ways = ground(transport_reader, environment)
+    transport = sections.transport(transport_reader)
     upstreams_reader = with_presets(root.section("upstreams"))
     upstreams = {
-        name: sections.upstream(upstreams_reader.section(name), name, transport, credentials)
+        name: _upstream(upstreams_reader.section(name), name, transport, ways, credentials, environment)
         for name in upstreams_reader.names()
     }
     for names in (credentials_reader, upstreams_reader):
@@ -66,6 +71,18 @@ def _settings(tree: Node, file: Path | None, environment: Mapping[str, str], com
     )
     root.finish()
     return settings
+
+
+def _upstream(
+    reader: Reader,
+    name: str,
+    transport: TransportSettings,
+    ways: Ground,
+    credentials: Mapping[str, CredentialSettings],
+    environment: Mapping[str, str],
+) -> UpstreamSettings:
+    way_out = egress(reader, ways, environment)
+    return sections.upstream(reader, name, replace(transport, egress=way_out), credentials)
 
 
 def with_presets(reader: Reader) -> Reader:

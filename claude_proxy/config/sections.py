@@ -103,8 +103,8 @@ def access(reader: Reader, environment: Mapping[str, str]) -> AccessSettings:
     return settings
 
 
-def secret(reader: Reader, key: str, environment: Mapping[str, str]) -> str:
-    """The secret that a reference names, or ""."""
+def secret(reader: Reader, key: str, environment: Mapping[str, str], *, empty: str = "") -> str:
+    """The secret that a reference names, or "". `empty` is what is said of a file with nothing in it."""
     value = reader.get(key)
     if value is None:
         return ""
@@ -118,9 +118,8 @@ def secret(reader: Reader, key: str, environment: Mapping[str, str]) -> str:
         try:
             if text := Path(path).expanduser().read_text().strip():
                 return text
-            inner.complain(
-                "file", f"is empty, and without a {key.rpartition('_')[2]} whoever can reach the port could use it"
-            )
+            left = f"is empty, and without a {key.rpartition('_')[2]} whoever can reach the port could use it"
+            inner.complain("file", empty or left)
         except (OSError, UnicodeDecodeError) as error:
             inner.complain("file", f"could not be read: {getattr(error, 'strerror', None) or 'not text'}")
     if variable:
@@ -179,6 +178,7 @@ def transport(reader: Reader, ground: TransportSettings | None = None, *, alone:
         header_timeout=reader.duration("header_timeout", ground.header_timeout),
         stream_idle_timeout=reader.duration("stream_idle_timeout", ground.stream_idle_timeout),
         demote_nonstreaming=reader.boolean("demote_nonstreaming", default=ground.demote_nonstreaming),
+        egress=ground.egress,
     )
     if alone:
         reader.finish()

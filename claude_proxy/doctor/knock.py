@@ -1,10 +1,12 @@
 """A knock at an upstream's door: its name resolved, connected to, TLS made, and its clock read.
 
-One `HEAD` without any credential or name of anybody, sent as the daemon would send it: past every proxy of the
-environment, and trusting the certificates that OpenSSL trusts.
+One `HEAD` without any credential or name of anybody, sent as the daemon would send it: by the proxy that the
+configuration names and past any other, and trusting whom OpenSSL and the configuration trust.
 """
 
+import contextlib
 import http.client
+import re
 import socket
 import ssl
 import threading
@@ -13,11 +15,13 @@ from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 from enum import StrEnum
 from typing import NamedTuple
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from claude_proxy import __version__
+from claude_proxy.upstreams.egress import Egress, trusting
 
 _PATIENCE = 5.0  # seconds for each step
+_LONGEST_HEAD = 64 << 10  # bytes of a proxy's answer
 _WHOLE = 12.0  # seconds for all of it: a name server may take longer than any step
 
 
@@ -25,6 +29,7 @@ class Door(StrEnum):
     """How far a knock came."""
 
     ANSWERED = "answered"
+    PROXY = "proxy"
     NAME = "name"
     CONNECTION = "connection"
     CERTIFICATE = "certificate"
@@ -40,33 +45,96 @@ class Knock(NamedTuple):
     ahead: float | None = None
 
 
-def knock(base_url: str, patience: float = _PATIENCE) -> Knock:
+class _Closed(Exception):
+    """One came no further."""
+
+    def __init__(self, knock: Knock) -> None:
+        super().__init__(knock.reason)
+        self.knock = knock
+
+
+def knock(base_url: str, egress: Egress | None = None, patience: float = _PATIENCE) -> Knock:
     """How far one comes at this URL. Blocks; a name server has its own patience."""
     split = urlsplit(base_url)
     secure = split.scheme == "https"
-    host, port = split.hostname or "", split.port or (443 if secure else 80)
+    host, port = _where(split)
+    way = egress or Egress()
+    proxy = urlsplit(way.proxy) if way.proxy else None
+    headers = {"User-Agent": f"claude-proxy/{__version__}"}
+    target = split.path or "/"
+    with contextlib.ExitStack() as held:
+        try:
+            there = held.enter_context(_connected(proxy or split, patience, Door.PROXY if proxy else None))
+            if proxy is not None:
+                if proxy.scheme == "https":
+                    there = held.enter_context(_over_tls(there, way, proxy.hostname or "", patience, Door.PROXY))
+                if not secure:
+                    target = f"http://{split.netloc}{target}"
+                    headers.update(_login(way))
+                else:
+                    _lead(there, way, f"[{host}]:{port}" if ":" in host else f"{host}:{port}", patience)
+                    if proxy.scheme == "https":
+                        return Knock(Door.ANSWERED, "the proxy leads there; within its TLS nothing else was tried")
+            connection = http.client.HTTPConnection(host, port)
+            connection.sock = held.enter_context(_over_tls(there, way, host, patience)) if secure else there
+            return _answer(connection, target, headers, patience)
+        except _Closed as closed:
+            return closed.knock
+
+
+def _where(split: SplitResult) -> tuple[str, int]:
+    return split.hostname or "", split.port or (443 if split.scheme == "https" else 80)
+
+
+def _connected(split: SplitResult, patience: float, door: Door | None) -> socket.socket:
+    """`door` is where one stands when this fails, None for the upstream's own."""
     try:
-        plain = socket.create_connection((host, port), patience)
+        return socket.create_connection(_where(split), patience)
     except (socket.gaierror, UnicodeError):
-        return Knock(Door.NAME, "it cannot be resolved")
+        raise _Closed(Knock(door or Door.NAME, "it cannot be resolved")) from None
     except OSError as error:
-        return Knock(Door.CONNECTION, _reason(error, patience))
+        raise _Closed(Knock(door or Door.CONNECTION, _reason(error, patience))) from None
+
+
+def _over_tls(plain: socket.socket, way: Egress, host: str, patience: float, door: Door | None = None) -> ssl.SSLSocket:
     try:
-        connection = http.client.HTTPConnection(host, port)
-        connection.sock = ssl.create_default_context().wrap_socket(plain, server_hostname=host) if secure else plain
+        return trusting(way.authorities).wrap_socket(plain, server_hostname=host)
     except ssl.SSLCertVerificationError as error:
-        plain.close()
-        return Knock(Door.CERTIFICATE, error.verify_message)
+        says = f"its certificate is not trusted: {error.verify_message}" if door else error.verify_message
+        raise _Closed(Knock(door or Door.CERTIFICATE, says)) from None
     except OSError as error:
-        plain.close()
-        return Knock(Door.TLS, _reason(error, patience))
+        raise _Closed(Knock(door or Door.TLS, _reason(error, patience))) from None
+
+
+def _lead(proxy: socket.socket, way: Egress, to: str, patience: float) -> None:
+    """Has the proxy lead from here on to `host:port`."""
+    lines = [f"CONNECT {to} HTTP/1.1", f"Host: {to}", *(f"{name}: {value}" for name, value in _login(way).items())]
+    head = b""
+    try:
+        proxy.sendall(("\r\n".join(lines) + "\r\n\r\n").encode())
+        while b"\r\n\r\n" not in head and len(head) < _LONGEST_HEAD and (piece := proxy.recv(4096)):
+            head += piece
+    except OSError as error:
+        raise _Closed(Knock(Door.PROXY, _reason(error, patience))) from None
+    answered = re.match(rb"HTTP/1\.\d (\d{3})", head)
+    if answered is None:
+        raise _Closed(Knock(Door.PROXY, "it gave no valid answer to CONNECT"))
+    if answered[1] != b"200":
+        raise _Closed(Knock(Door.PROXY, f"it answered CONNECT with {answered[1].decode()}"))
+
+
+def _login(way: Egress) -> dict[str, str]:
+    return {} if way.proxy_authorization is None else {"Proxy-Authorization": way.proxy_authorization}
+
+
+def _answer(connection: http.client.HTTPConnection, target: str, headers: Mapping[str, str], patience: float) -> Knock:
     try:
         begun = time.time()
-        connection.request("HEAD", split.path or "/", headers={"User-Agent": f"claude-proxy/{__version__}"})
+        connection.request("HEAD", target, headers=headers)
         answer = connection.getresponse()
         return Knock(Door.ANSWERED, ahead=_ahead(answer.getheader("Date"), (begun + time.time()) / 2))
     except (OSError, http.client.HTTPException) as error:
-        return Knock(Door.HTTP, _reason(error, patience))
+        raise _Closed(Knock(Door.HTTP, _reason(error, patience))) from None
     finally:
         connection.close()
 
@@ -90,19 +158,19 @@ def _ahead(date: str | None, now: float) -> float | None:
         return None
 
 
-def knock_at_all(base_urls: Mapping[str, str], whole: float = _WHOLE) -> dict[str, Knock]:
-    """At each of them at once, by name."""
+def knock_at_all(doors: Mapping[str, tuple[str, Egress | None]], whole: float = _WHOLE) -> dict[str, Knock]:
+    """At each of these base URLs at once, by name and each by its own way."""
     found: dict[str, Knock] = {}
 
-    def go(name: str, url: str) -> None:
-        found[name] = knock(url)
+    def go(name: str, url: str, egress: Egress | None) -> None:
+        found[name] = knock(url, egress)
 
     # Not to be waited for at the end: a name server that never answers must not keep the command.
-    threads = [threading.Thread(target=go, args=pair, daemon=True) for pair in base_urls.items()]
+    threads = [threading.Thread(target=go, args=(name, *its), daemon=True) for name, its in doors.items()]
     for thread in threads:
         thread.start()
     ends = time.monotonic() + whole
     for thread in threads:
         thread.join(max(0.0, ends - time.monotonic()))
     late = Knock(Door.NAME, f"no answer within {whole:g} s")
-    return {name: found.get(name, late) for name in base_urls}
+    return {name: found.get(name, late) for name in doors}

@@ -10,6 +10,7 @@ from claude_proxy.doctor.finding import Finding, Mark, fail, ok, skip, warn
 from claude_proxy.doctor.knock import Door, Knock, knock_at_all
 from claude_proxy.doctor.whole_case import WholeCase
 from claude_proxy.toggle.health import Health, mapping, sequence
+from claude_proxy.upstreams.egress import Egress
 
 _CLOCK_MAY_BE_OFF = 60.0  # seconds; from 300 on a login that is still good counts as expired (EXPIRY_SKEW)
 _PROXIES = ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy")
@@ -28,7 +29,8 @@ def reachable(case: WholeCase) -> Iterator[Finding]:
             yield skip("it has no credential, so nobody asks it", name)
         else:
             asked.append(name)
-    case.knocks = knock_at_all({name: settings.upstreams[name].base_url for name in asked})
+    upstreams = {name: settings.upstreams[name] for name in asked}
+    case.knocks = knock_at_all({name: (its.base_url, its.transport.egress) for name, its in upstreams.items()})
     for name, found in case.knocks.items():
         yield _reached(case, settings.upstreams[name], found)._replace(of=name)
 
@@ -36,11 +38,17 @@ def reachable(case: WholeCase) -> Iterator[Finding]:
 def _reached(case: WholeCase, upstream: UpstreamSettings, found: Knock) -> Finding:
     host = urlsplit(upstream.base_url).netloc
     setting = f"upstreams.{upstream.name}.base_url in {case.file}"
-    proxies = [name for name in _PROXIES if case.environment.get(name)]
+    egress = upstream.transport.egress or Egress()
+    through = f" through the proxy {egress.proxy}" if egress.proxy else ""
+    proxies = [name for name in _PROXIES if case.environment.get(name) and not egress.proxy]
     bypassed = f"; {proxies[0]} is set here, and the daemon does not use it" if proxies else ""
     match found.door:
         case Door.ANSWERED:
-            return ok(f"{host} answers")
+            return ok(f"{host}{through}: {found.reason}" if found.reason else f"{host} answers{through}")
+        case Door.PROXY:
+            says = f"the proxy {egress.proxy} does not lead to {host}: {found.reason}"
+            mend = f"change {egress.proxy_setting}" + ("" if "variable" in egress.proxy_setting else f" in {case.file}")
+            advice = f"see that it runs and lets this machine through, or {mend}"
         case Door.NAME:
             says, advice = (
                 f"the name {host}: {found.reason}{bypassed}",
@@ -49,15 +57,22 @@ def _reached(case: WholeCase, upstream: UpstreamSettings, found: Knock) -> Findi
         case Door.CONNECTION:
             says, advice = f"no connection to {host}: {found.reason}{bypassed}", f"see that it is up, or mend {setting}"
         case Door.CERTIFICATE:
-            says = f"the certificate of {host} is not trusted: {found.reason}"
+            says = f"the certificate of {host} is not trusted{through}: {found.reason}"
             advice = (
-                "where your company's authority has signed it, start the daemon with SSL_CERT_FILE=<its PEM file>; "
+                "where your company's authority has signed it, name its PEM file as "
+                f"upstreams.{upstream.name}.ca_bundle, or start the daemon with SSL_CERT_FILE=<its PEM file>; "
                 f"a clock that is wrong has the same effect; or mend {setting}"
             )
         case Door.TLS:
-            says, advice = f"no TLS with {host}: {found.reason}", f"see whether it speaks TLS at all, or mend {setting}"
+            says, advice = (
+                f"no TLS with {host}{through}: {found.reason}",
+                f"see whether it speaks TLS at all, or mend {setting}",
+            )
         case Door.HTTP:
-            says, advice = f"{host} gives no HTTP answer: {found.reason}", f"see what listens there, or mend {setting}"
+            says, advice = (
+                f"{host} gives no HTTP answer{through}: {found.reason}",
+                f"see what listens there, or mend {setting}",
+            )
     return fail(says, advice=advice)
 
 

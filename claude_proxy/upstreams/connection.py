@@ -7,7 +7,8 @@ own: names, TLS, the pool, and the parsing of what a peer says.
 
 import asyncio
 import re
-from collections.abc import Callable
+import ssl
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any, Self
 
@@ -17,6 +18,7 @@ from aiohttp.http import RawResponseMessage
 from aiohttp.streams import StreamReader
 from yarl import URL
 
+from claude_proxy.upstreams.egress import Egress, blamed, trusting
 from claude_proxy.wire.headers import Headers
 
 _FIELD_LIMIT = 64 << 10  # bytes a header field of an answer may have; its default of 8 KiB is short for CSPs
@@ -186,37 +188,79 @@ class Call:
 
 
 class Pool(aiohttp.TCPConnector):
-    """The connections to all upstreams. Proxies and netrc of the environment are not used: a login goes straight up."""
+    """The connections to all upstreams, each by its own way out. A connection serves only who has the same: aiohttp
+    keeps them by proxy, login there and TLS context. Proxies and netrc of the environment are not looked at here."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(limit=0, keepalive_timeout=_KEPT, **options)
         kind: type[ResponseHandler] = Protocol
         self._factory = partial(kind, loop=self._loop)
-        self._origins: dict[str, aiohttp.ClientRequest] = {}
+        self._origins: dict[tuple[str, Egress | None], aiohttp.ClientRequest] = {}
+        self._trusting: dict[str, ssl.SSLContext] = {}
 
     async def __aenter__(self) -> Self:
         return self
 
-    def asked(self, origin: str) -> aiohttp.ClientRequest:
-        """What a connection is asked for with, made once for each scheme and authority: those of base URLs."""
-        asked = self._origins.get(origin)
+    def prepare(self, ways: Iterable[Egress | None]) -> None:
+        """Reads now what the ways out need that are in force from here on, and forgets what those before did."""
+        new = {way.authorities for way in ways if way is not None and way.authorities}
+        self._trusting = {text: self._trusting.get(text) or trusting(text) for text in new}
+        self._origins.clear()
+
+    def asked(self, origin: str, egress: Egress | None = None) -> aiohttp.ClientRequest:
+        """What a connection is asked for with, made once for each scheme and authority, those of base URLs, and
+        way out."""
+        asked = self._origins.get((origin, egress))
         if asked is None:
-            asked = self._origins[origin] = aiohttp.ClientRequest("GET", URL(origin), loop=self._loop)
+            asked = self._origins[origin, egress] = self._asking(origin, egress)
         return asked
 
-    async def call(self, method: str, url: str, headers: Headers, body: bytes, connect_timeout: float) -> Call:
+    def _asking(self, origin: str, egress: Egress | None) -> aiohttp.ClientRequest:
+        if egress is None:
+            return aiohttp.ClientRequest("GET", URL(origin), loop=self._loop)
+        text = egress.authorities
+        tls: ssl.SSLContext | bool = True
+        if text:
+            tls = self._trusting.get(text) or self._trusting.setdefault(text, trusting(text))
+        asked = aiohttp.ClientRequest("GET", URL(origin), loop=self._loop, ssl=tls)
+        if egress.proxy:
+            # Its Host is among them since aiohttp adds it later, and they are a part of what connections are kept by.
+            headers = {"Host": asked.headers["Host"]}
+            if egress.proxy_authorization is not None:
+                headers["Proxy-Authorization"] = egress.proxy_authorization
+            asked.update_proxy(URL(egress.proxy), None, headers)
+        return asked
+
+    async def call(
+        self,
+        method: str,
+        url: str,
+        headers: Headers,
+        body: bytes,
+        connect_timeout: float,
+        egress: Egress | None = None,
+    ) -> Call:
         """The answer's head; what came before it with a status of 1xx is passed over.
 
         Raises aiohttp's ClientError and HttpProcessingError, OSError, and ValueError where a header is none.
         """
         origin, target = _split(url)
-        asked = self.asked(origin)
+        asked = self.asked(origin, egress)
+        if egress is not None and egress.proxy and not asked.is_ssl():
+            # The proxy reads this head (RFC 9112 3.2.2).
+            target = origin + target
+            if egress.proxy_authorization is not None:
+                headers = (*headers, ("Proxy-Authorization", egress.proxy_authorization))
         head = _head(method, target, asked.headers["Host"], headers, len(body))
         timeout = aiohttp.ClientTimeout(total=None, connect=connect_timeout, sock_connect=connect_timeout)
         try:
             connection = await self.connect(asked, [], timeout)
         except TimeoutError as error:
             raise aiohttp.ConnectionTimeoutError("no connection in time") from error
+        except aiohttp.ClientError as error:
+            if egress is not None and egress.proxy:
+                raise blamed(error, egress) from error
+            raise
         upload: asyncio.Task[None] | None = None
         try:
             protocol = connection.protocol

@@ -15,22 +15,25 @@ from yarl import URL
 
 from claude_proxy.failures import AttemptFailed, Failure, FailureKind
 from claude_proxy.upstreams.connection import Call, Pool
+from claude_proxy.upstreams.egress import Egress, NoWayThrough
 from claude_proxy.wire.headers import Headers, first
 
 
 @dataclass(frozen=True, slots=True)
 class TransportSettings:
-    """Limits of time, in seconds.
+    """Limits of time, in seconds, and the way out.
 
     `header_timeout` runs until the first good event (or the whole body of a non-streaming answer);
     `stream_idle_timeout` is the longest silence in a stream after that. With `demote_nonstreaming` Anthropic is
     asked for a stream whatever the client asks for, so that the latter limit holds for long answers too.
+    `egress` is None where nothing is said of the way out: straight, and trusting whom the system trusts.
     """
 
     connect_timeout: float = 10.0
     header_timeout: float = 300.0
     stream_idle_timeout: float = 240.0
     demote_nonstreaming: bool = False
+    egress: Egress | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +121,10 @@ class Transport:
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
 
+    def prepare(self, settings: Iterable[TransportSettings]) -> None:
+        """Tells which settings are in force from here on; what takes its time is read now, not with a request."""
+        self._pool.prepare(its.egress for its in settings)
+
     async def send(self, outbound: Outbound, settings: TransportSettings, upstream: str) -> Answer:
         """The answer, once its headers are there. The caller limits the time.
 
@@ -125,7 +132,12 @@ class Transport:
         """
         try:
             call = await self._pool.call(
-                outbound.method, outbound.url, outbound.headers, outbound.body, settings.connect_timeout
+                outbound.method,
+                outbound.url,
+                outbound.headers,
+                outbound.body,
+                settings.connect_timeout,
+                settings.egress,
             )
         except (
             aiohttp.ConnectionTimeoutError,
@@ -140,12 +152,7 @@ class Transport:
             ):
                 kind = FailureKind.MALFORMED  # it began an answer and did not finish its head
             raise AttemptFailed(
-                Failure(
-                    kind,
-                    f"{upstream} could not be reached at {URL(outbound.url).origin()}: {_in_words(error)}; "
-                    f"check the network and upstreams.{upstream}.base_url",
-                    upstream,
-                )
+                Failure(kind, _unreached(error, upstream, str(URL(outbound.url).origin()), settings.egress), upstream)
             ) from None
         except (aiohttp.ClientError, aiohttp.http_exceptions.HttpProcessingError, ValueError) as error:
             raise AttemptFailed(
@@ -156,6 +163,25 @@ class Transport:
                 )
             ) from None
         return Answer(call, settings.stream_idle_timeout)
+
+
+def _unreached(error: BaseException, upstream: str, origin: str, egress: Egress | None) -> str:
+    """Cause, place and remedy."""
+    told = f"{upstream} could not be reached at {origin}"
+    if isinstance(error, NoWayThrough) and egress is not None:
+        return (
+            f"{told}, since the proxy {egress.proxy} does not lead there: {error}; see that it runs and lets this "
+            f"machine through, or change {egress.proxy_setting}"
+        )
+    network = "check the network"
+    if egress is not None and egress.proxy:
+        network = "check the network, that proxy"
+        told += f" through the proxy {egress.proxy} ({egress.proxy_setting})"
+    if isinstance(error, aiohttp.ClientConnectorCertificateError):
+        mend = f"where your company's authority has signed it, name its PEM file as upstreams.{upstream}.ca_bundle"
+    else:
+        mend = f"{network} and upstreams.{upstream}.base_url"
+    return f"{told}: {_in_words(error)}; {mend}"
 
 
 def _as_spelt(raw: Iterable[tuple[bytes, bytes]]) -> Headers:

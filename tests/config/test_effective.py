@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import trustme
 import yaml
 
 from claude_proxy.config.effective import Setting, effective, nested, remarks
@@ -60,6 +61,33 @@ def test_what_is_written_nowhere_is_told_too(tmp_path: Path) -> None:
     assert told["upstreams.claude.header_timeout"] == ("90m", "transport.header_timeout")
     assert told["credentials.kimi.cache_ttl"] == ("5m", "built in")
     assert told['upstreams."local.one".max_queue'] == (100, "built in, for the dialect compatible")
+
+
+def test_the_way_out_is_told_of_each_upstream_that_has_one_and_no_secret(tmp_path: Path) -> None:
+    bundle = tmp_path / "ca.pem"
+    trustme.CA().cert_pem.write_to_path(bundle)
+    way = f"transport: {{ proxy: 'http://p:1', proxy_auth: {{ env: FAKE_LOGIN }}, ca_bundle: {bundle} }}\n"
+    text = f"{way}upstreams: {{ minimax: {{ proxy: direct }}, 'b.c': {{ base_url: 'http://[::1]:1' }} }}\n"
+    environment = {"FAKE_LOGIN": "me:FAKE-password"}
+    settings = found(tmp_path, text, environment)
+    told = by_path(settings)
+    assert "FAKE-password" not in str(told)
+    assert told["upstreams.claude.proxy"] == ("http://p:1", "transport.proxy")
+    assert told["upstreams.claude.ca_bundle"] == (str(bundle), "transport.ca_bundle")
+    assert told["upstreams.minimax.proxy"] == ("direct", f"{tmp_path / 'mine.yaml'}:2")
+    assert 'upstreams."b.c".proxy' not in told
+    assert told["transport.proxy_auth.env"][1].endswith(" · FAKE_LOGIN is set")
+    again = tmp_path / "again.yaml"
+    again.write_text(yaml.safe_dump(nested(settings), sort_keys=False))
+    one, other = (load(file, environment).upstreams for file in (tmp_path / "mine.yaml", again))
+    for name, its in one.items():
+        before, after = its.transport.egress, other[name].transport.egress
+        assert before is not None
+        assert after is not None
+        assert replace(after, proxy_setting=before.proxy_setting) == before
+    variables = {"HTTPS_PROXY": "http://me:FAKE-password@env:1"}
+    told = by_path(found(tmp_path, "transport: { trust_env: true }\n", variables))
+    assert told["upstreams.claude.proxy"] == ("http://env:1", "variable HTTPS_PROXY")
 
 
 def test_settings_of_one_thing_stand_together_in_the_manual_s_order(tmp_path: Path) -> None:

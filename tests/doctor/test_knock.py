@@ -2,20 +2,23 @@
 
 import asyncio
 import socket
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import trustme
 
 from claude_proxy.doctor.knock import Door, Knock, knock, knock_at_all
+from claude_proxy.upstreams.egress import Egress
 from tests.closed_port import refusing_url
 from tests.doctor.patient import Clock, speaks_first
+from tests.forward_proxy import ForwardProxy
 from tests.paths.test_tls import tls
 from tests.stand_in import Answer, StandIn, hangs, raw, replies
 
 
-async def at(url: str) -> Knock:
-    return await asyncio.to_thread(knock, url, 0.5)
+async def at(url: str, egress: Egress | None = None) -> Knock:
+    return await asyncio.to_thread(knock, url, egress, 0.5)
 
 
 async def test_a_door_that_is_answered_tells_its_time_and_hears_nothing_of_anybody() -> None:
@@ -64,9 +67,43 @@ async def test_certificates_and_what_is_no_tls(tmp_path: Path, monkeypatch: pyte
         assert await at(plain.replace("http:", "https:")) == Knock(Door.TLS, "wrong version number")
 
 
+async def test_the_way_by_a_proxy_and_who_is_trusted_on_it() -> None:
+    authority = trustme.CA()
+    pem = authority.cert_pem.bytes().decode()
+    async with (
+        StandIn(Clock(-100.0).tells(), tls(authority, "api.example")) as upstream,
+        StandIn(Clock().tells()) as plain,
+        ForwardProxy({"api.example:443": upstream.port, "plain.example:80": plain.port}) as proxy,
+        ForwardProxy({"api.example:443": upstream.port}, tls(authority, "127.0.0.1")) as secure,
+    ):
+        proxy.wants = "Basic bWU6RkFLRQ=="
+        login = Egress(proxy.url, "me:FAKE", authorities=pem)
+        found = await at("https://api.example/anthropic", login)
+        assert found.door is Door.ANSWERED
+        assert found.ahead is not None
+        assert 98 < found.ahead < 102
+        assert upstream.received[0].target == "/anthropic"
+        assert (await at("http://plain.example/x", login)).door is Door.ANSWERED
+        assert plain.received[0].target == "http://plain.example/x"
+        assert (await at("https://api.example", replace(login, authorities=""))).door is Door.CERTIFICATE
+        without = replace(login, proxy_login="")
+        assert await at("https://api.example", without) == Knock(Door.PROXY, "it answered CONNECT with 407")
+        led = Knock(Door.ANSWERED, "the proxy leads there; within its TLS nothing else was tried")
+        assert await at("https://api.example", Egress(secure.url, authorities=pem)) == led
+        untrusted = await at("https://api.example", Egress(secure.url))
+        assert untrusted.door is Door.PROXY
+        assert untrusted.reason.startswith("its certificate is not trusted: ")
+        assert await at("https://x.example", login) == Knock(Door.PROXY, "it answered CONNECT with 403")
+        proxy.says = b"SSH-2.0-x\r\n\r\n"
+        assert await at("https://x.example", login) == Knock(Door.PROXY, "it gave no valid answer to CONNECT")
+    assert await at("https://x.example", Egress("http://p.invalid:1")) == Knock(Door.PROXY, "it cannot be resolved")
+    with refusing_url() as url:
+        assert await at("https://x.example", Egress(url)) == Knock(Door.PROXY, "connection refused")
+
+
 def test_one_that_never_answers_does_not_keep_the_others() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent, refusing_url() as closed:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}"
-        found = knock_at_all({"silent": url, "closed": closed}, whole=0.3)
+        found = knock_at_all({"silent": (url, None), "closed": (closed, None)}, whole=0.3)
     assert found["silent"] == Knock(Door.NAME, "no answer within 0.3 s")
     assert found["closed"].door is Door.CONNECTION

@@ -20,6 +20,7 @@ from tests.doctor.patient import (
     speaks_first,
     upstreams,
 )
+from tests.forward_proxy import ForwardProxy
 from tests.in_process import LOGIN
 from tests.paths.test_tls import tls
 from tests.running import running
@@ -82,6 +83,29 @@ async def test_a_certificate_that_is_not_trusted(patient: Patient, tmp_path: Pat
             assert upstream.received == []
             patient.env["SSL_CERT_FILE"] = str(bundle)
             assert_well(await patient.ask())
+
+
+async def test_a_proxy_that_does_not_lead_there(routed: Patient, house: House) -> None:
+    async with ForwardProxy({}) as proxy:
+        its = upstreams(house.upstream.url, "https://upstream.example")
+        its["local"]["proxy"] = proxy.url
+        routed.configure(upstreams=its)
+        found = await broken(routed, "upstreams.reachable", of="local")
+        says = f"the proxy {proxy.url} does not lead to upstream.example: it answered CONNECT with 403"
+        assert found["says"] == says
+        assert found["advice"].endswith(f"or change upstreams.local.proxy in {routed.file}")
+        its["local"]["proxy"] = "direct"
+        routed.env["HTTPS_PROXY"] = proxy.url
+        routed.configure(upstreams=its)
+        found = await broken(routed, "upstreams.reachable", of="local")
+        assert found["says"].endswith("HTTPS_PROXY is set here, and the daemon does not use it")
+        del its["local"]["proxy"]
+        routed.configure(upstreams=its, transport={"trust_env": True})
+        found = await broken(routed, "upstreams.reachable", of="local")
+        assert found["says"] == says
+        assert found["advice"].endswith("or change variable HTTPS_PROXY")
+    routed.configure()
+    assert_well(await routed.ask())
 
 
 async def test_an_upstream_that_the_daemon_leaves_alone(patient: Patient, tmp_path: Path) -> None:

@@ -27,7 +27,15 @@ FLOORS = [
 
 # exchange is the noun of floor 2: it names failures and the wire only, but credentials need not know it.
 LIBRARIES = {
-    "aiohttp": {"upstreams.connection", "upstreams.transport", "web", "daemon", "demo.stage", "demo.stand_in"},
+    "aiohttp": {
+        "upstreams.connection",
+        "upstreams.egress",
+        "upstreams.transport",
+        "web",
+        "daemon",
+        "demo.stage",
+        "demo.stand_in",
+    },
     "click": {
         "cli",
         "commands",
