@@ -12,6 +12,7 @@ from pathlib import Path
 
 from benchmarks.processes import NotRunning, usage
 
+_LAG = "claude_proxy_event_loop_lag_seconds"
 _TASKS_SECONDS = 10.0
 _LISTENING = "0A"  # the state in /proc/net/tcp
 
@@ -53,10 +54,22 @@ class Watched:
         in_flight = self._in_flight()
         return Holdings(in_flight, clients, len(local_ports) - clients, descriptors, tasks, threads, used.rss)
 
+    def loop_lag(self) -> tuple[float, int]:
+        """Below which time, in seconds, 99 % of its looks at the event loop's lag were, and how many looks there
+        were: the bound of a bucket of its histogram."""
+        found = re.findall(rf'^{_LAG}_bucket{{le="([^"]+)"}} (\S+)$', self._ask("/metrics"), re.MULTILINE)
+        counts = [(float(bound), float(count)) for bound, count in found]
+        looks = counts[-1][1]
+        return next(bound for bound, count in counts if count >= 0.99 * looks), int(looks)
+
     def _in_flight(self) -> int:
-        request = urllib.request.Request(f"{self.url}/livez", headers={"Connection": "close"})
+        return int(json.loads(self._ask("/livez"))["in_flight"])
+
+    def _ask(self, path: str) -> str:
+        request = urllib.request.Request(f"{self.url}{path}", headers={"Connection": "close"})
         with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=10) as answer:
-            return int(json.load(answer)["in_flight"])
+            text: str = answer.read().decode()
+        return text
 
     def _entries(self, directory: str) -> int:
         return sum(1 for _ in Path(f"/proc/{self.pid}/{directory}").iterdir())
