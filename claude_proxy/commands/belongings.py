@@ -14,7 +14,7 @@ from claude_proxy.service.removing import SYNC_AGENT
 from claude_proxy.toggle.disk import glance
 from claude_proxy.toggle.places import Places
 
-_LEDGER = "ledger*"  # with what SQLite keeps beside it
+_LOCKS = "*.lock"  # who records into a ledger
 
 
 @dataclass(frozen=True)
@@ -44,24 +44,26 @@ class Belongings:
         )
 
     def passing(self) -> list[Path]:
-        """State and logs: worth nothing without the program."""
-        state = _inside(self.state)
-        ledger = set(self.state.glob(_LEDGER)) if self.state.is_dir() else set()
+        """State, locks and logs: worth nothing without the program."""
         sync_log = self.logs.with_name(f"{SYNC_AGENT}.log")
         return [
-            *(path for path in state if path not in ledger),
+            *_inside(self.state),
+            *self._locks(),
             *_inside(self.logs),
             *([sync_log] if sync_log.exists() else []),
         ]
 
     def personal(self) -> list[Path]:
         """Configuration, keys, ledger, and the login that was copied for a container."""
-        ledger = sorted(self.state.glob(_LEDGER)) if self.state.is_dir() else []
+        locks = self._locks()
         return [
-            *(path for directory in (self.configuration, self.data) for path in _inside(directory)),
-            *ledger,
+            *_inside(self.configuration),
+            *(path for path in _inside(self.data) if path not in locks),
             *(path for path in self.login_copies if path.exists()),
         ]
+
+    def _locks(self) -> list[Path]:
+        return [path for path in _inside(self.data) if path.match(_LOCKS)]
 
     def emptied(self) -> Iterator[Path]:
         """The directories of ours that hold nothing any more, and those above them, the innermost first."""

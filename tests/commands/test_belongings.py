@@ -17,8 +17,9 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ".config/other/config.yaml",
         ".local/share/claude-proxy/keys/minimax",
         ".local/state/claude-proxy/receipt.json",
-        ".local/state/claude-proxy/ledger.db",
-        ".local/state/claude-proxy/ledger.db-wal",
+        ".local/share/claude-proxy/ledger.db",
+        ".local/share/claude-proxy/ledger.db-wal",
+        ".local/share/claude-proxy/ledger.db.lock",
         "Library/Logs/claude-proxy/claude-proxy.log",
         "Library/Logs/claude-proxy/claude-proxy.log.1",
         "Library/Logs/claude-proxy-sync-credentials.log",
@@ -45,6 +46,7 @@ def test_what_goes_and_what_stays(home: Path) -> None:
     ours = Belongings.of({"HOME": str(home)})
     assert names(ours.passing(), home) == {
         ".local/state/claude-proxy/receipt.json",
+        ".local/share/claude-proxy/ledger.db.lock",
         "Library/Logs/claude-proxy/claude-proxy.log",
         "Library/Logs/claude-proxy/claude-proxy.log.1",
         "Library/Logs/claude-proxy-sync-credentials.log",
@@ -52,8 +54,8 @@ def test_what_goes_and_what_stays(home: Path) -> None:
     assert names(ours.personal(), home) == {
         ".config/claude-proxy/config.yaml",
         ".local/share/claude-proxy/keys",
-        ".local/state/claude-proxy/ledger.db",
-        ".local/state/claude-proxy/ledger.db-wal",
+        ".local/share/claude-proxy/ledger.db",
+        ".local/share/claude-proxy/ledger.db-wal",
         ".claude/claude-credentials.json",
     }
 

@@ -109,7 +109,7 @@ async def test_everything_is_taken_back_and_nothing_is_left(claude_program: str,
         await user.does("enable")
         ran = await run_at_home(user.home, claude_program, "-p", "say hi")
         assert ran.stdout == "Through the daemon.\n"
-        (user.home / ".local/state/claude-proxy/ledger.db").touch()
+        (user.home / ".local/share/claude-proxy/ledger.db").touch()
 
         in_use = user.tree()
         assert len(in_use) > len(before) + 8
@@ -140,19 +140,19 @@ async def test_what_is_the_users_is_kept_unless_it_is_purged(user: User) -> None
     await user.claude_proxy("key", "set", "minimax", given=KEY)
     await user.does("service", "install")
     await user.does("enable", "--via", "shell")
-    (user.home / ".local/state/claude-proxy/ledger.db").write_bytes(b"ledger")
-    (user.home / ".local/state/claude-proxy/ledger.db-wal").write_bytes(b"wal")
+    (user.home / ".local/share/claude-proxy/ledger.db").write_bytes(b"ledger")
+    (user.home / ".local/share/claude-proxy/ledger.db-wal").write_bytes(b"wal")
     done = await user.does("uninstall", "--yes")
     kept = {
         ".config/claude-proxy/config.yaml",
         ".local/share/claude-proxy/keys/minimax",
-        ".local/state/claude-proxy/ledger.db",
-        ".local/state/claude-proxy/ledger.db-wal",
+        ".local/share/claude-proxy/ledger.db",
+        ".local/share/claude-proxy/ledger.db-wal",
     }
     assert {name for name, data in user.tree().items() if "claude-proxy" in name and data is not None} == kept
     for line in ("kept ~/.config/claude-proxy/config.yaml", "kept ~/.local/share/claude-proxy/keys"):
         assert line in done
-    assert "kept ~/.local/state/claude-proxy/ledger.db\n" in done
+    assert "kept ~/.local/share/claude-proxy/ledger.db\n" in done
     assert "claude-proxy uninstall --purge" in done
     assert (user.home / ".zshenv").read_text() == "# mine\n"
     await user.does("uninstall", "--yes")
