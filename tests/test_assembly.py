@@ -2,10 +2,12 @@
 
 import dataclasses
 import json
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+import trustme
 
 from claude_proxy.assembly import build_routes, listed_models
 from claude_proxy.config.settings import Settings
@@ -15,6 +17,7 @@ from claude_proxy.dialects.compatible import CompatibleDialect
 from claude_proxy.dialects.minimax import MiniMaxDialect
 from claude_proxy.failures import Failure, FailureKind
 from claude_proxy.forwarding.retry import RetrySettings
+from claude_proxy.logline import REDACTED, say
 from claude_proxy.upstreams.breaker import BreakerState
 from tests.asking import ask
 from tests.claude_request import stored_login
@@ -156,6 +159,24 @@ async def test_the_access_token_is_learnt_so_that_no_log_shows_it(tmp_path: Path
             assert reply.status == 400
             assert daemon.logged("exchange")
             assert token not in json.dumps(daemon.records)
+
+
+async def test_a_way_out_is_made_ready_with_a_reload_and_its_login_is_learnt(tmp_path: Path) -> None:
+    bundle = tmp_path / "ca.pem"
+    trustme.CA().cert_pem.write_to_path(bundle)
+    env = {"PROXY_LOGIN": "tester:FAKE-password-of-a-proxy"}
+    way = f"proxy: 'http://proxy.example:1', proxy_auth: {{ env: PROXY_LOGIN }}, ca_bundle: {bundle}"
+    async with in_process(tmp_path, {}, env) as daemon:
+        pool = daemon.house.transport._pool
+        assert pool._trusting == {}
+        daemon.house.reload(loaded(tmp_path, f"upstreams: {{ claude: {{ {way} }} }}", env))
+        egress = daemon.house.forwarder.routes.upstreams["claude"].transport.egress
+        assert egress is not None
+        assert list(pool._trusting) == [egress.authorities]
+        say(logging.getLogger("claude_proxy"), logging.INFO, "told", text="FAKE-password-of-a-proxy")
+        assert daemon.logged("told")[0]["text"] == REDACTED
+        daemon.house.reload(loaded(tmp_path, ""))
+        assert pool._trusting == {}
 
 
 async def test_a_reload_keeps_who_may_come_in_and_what_is_never_forwarded(tmp_path: Path) -> None:

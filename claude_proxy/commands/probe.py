@@ -8,35 +8,47 @@ import asyncio
 import contextlib
 import http.client
 import json
+import re
 import sys
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 import click
 
 from claude_proxy import __version__
 from claude_proxy.commands.standing import API_KEY, SETUP_TOKEN, LoginStanding
 from claude_proxy.config.sections import takes_login
-from claude_proxy.config.settings import CredentialSettings
+from claude_proxy.config.settings import CredentialSettings, Settings
 from claude_proxy.credentials.credential import OAUTH_BETA, Credential, CredentialUnavailable
 from claude_proxy.supplies import source_named
+from claude_proxy.upstreams.egress import Egress, trusting
 
 _PATIENCE = 10.0  # seconds for one answer
 _LARGEST = 1 << 20  # bytes of one
 _LONGEST_MESSAGE = 300
 
 
-def probe_logins(logins: Sequence[LoginStanding], base_url: str, environment: Mapping[str, str]) -> None:
+def way_to(base_url: str, settings: Settings) -> Egress | None:
+    """The way out by which the daemon reaches this URL, None for the plain one."""
+    ways = [its.transport.egress for its in settings.upstreams.values() if its.base_url == base_url.rstrip("/")]
+    return ways[0] if ways else None
+
+
+def probe_logins(
+    logins: Sequence[LoginStanding], base_url: str, environment: Mapping[str, str], egress: Egress | None = None
+) -> None:
     """Asks for each login and notes the answers in its `probe`. Raises click.UsageError for any other host."""
     if not takes_login("anthropic", base_url):
         raise click.UsageError("a Claude login is only sent to https://api.anthropic.com or to this machine")
     for login in logins:
-        login.probe = _probe(login, base_url.rstrip("/"), environment)
+        login.probe = _probe(login, base_url.rstrip("/"), environment, egress or Egress())
 
 
-def _probe(login: LoginStanding, base_url: str, environment: Mapping[str, str]) -> dict[str, Any]:
+def _probe(login: LoginStanding, base_url: str, environment: Mapping[str, str], egress: Egress) -> dict[str, Any]:
+    if egress.proxy.startswith("https:"):
+        return {"problem": f"not asked: the proxy {egress.proxy} is reached over TLS, which this command cannot do"}
     if login.kind == API_KEY:
         return {"problem": "not asked: an API key is in use, and profile and usage are those of logins"}
     try:
@@ -47,8 +59,8 @@ def _probe(login: LoginStanding, base_url: str, environment: Mapping[str, str]) 
         return {"problem": "not asked: this command finds no login"}
     if credential.expires_at is not None and credential.expires_at <= time.time():
         return {"problem": "not asked: the stored login has expired; run `claude` once, which renews it"}
-    profile = _ask(base_url, "/api/oauth/profile", credential)
-    usage = _ask(base_url, "/api/oauth/usage", credential)
+    profile = _ask(base_url, "/api/oauth/profile", credential, egress)
+    usage = _ask(base_url, "/api/oauth/usage", credential, egress)
     if login.kind == SETUP_TOKEN and usage["status"] in {401, 403}:
         usage["message"] = f"refused, as it is for every setup-token ({usage['message']})"
     # A setup-token may ask models and nothing else: that it is forbidden to ask here says nothing of it.
@@ -79,11 +91,25 @@ async def _credential(login: LoginStanding, environment: Mapping[str, str]) -> C
     return None
 
 
-def _ask(base_url: str, path: str, credential: Credential) -> dict[str, Any]:
+def _connection(split: SplitResult, egress: Egress) -> http.client.HTTPConnection:
+    """Plain http is for this machine alone, and without a proxy."""
+    host = split.hostname or ""
+    if split.scheme != "https":
+        return http.client.HTTPConnection(host, split.port, timeout=_PATIENCE)
+    context = trusting(egress.authorities)
+    if not egress.proxy:
+        return http.client.HTTPSConnection(host, split.port, timeout=_PATIENCE, context=context)
+    proxy = urlsplit(egress.proxy)
+    through = http.client.HTTPSConnection(proxy.hostname or "", proxy.port or 80, timeout=_PATIENCE, context=context)
+    login = egress.proxy_authorization
+    through.set_tunnel(host, split.port or 443, {} if login is None else {"Proxy-Authorization": login})
+    return through
+
+
+def _ask(base_url: str, path: str, credential: Credential, egress: Egress) -> dict[str, Any]:
     """`status` (None where no answer came), then `body`, or `message` and `retry_after`; the token is in none."""
     split = urlsplit(base_url)
-    kind = http.client.HTTPSConnection if split.scheme == "https" else http.client.HTTPConnection
-    connection = kind(split.hostname or "", split.port, timeout=_PATIENCE)
+    connection = _connection(split, egress)
     headers = {
         "Accept": "application/json",
         "Accept-Encoding": "identity",
@@ -97,7 +123,10 @@ def _ask(base_url: str, path: str, credential: Credential) -> dict[str, Any]:
         text = answer.read(_LARGEST).decode(errors="replace").replace(credential.secret, "[redacted]")
     except (OSError, http.client.HTTPException) as error:
         reason = getattr(error, "strerror", None) or type(error).__name__
-        return {"status": None, "message": f"{split.netloc} did not answer: {reason}"}
+        if status := re.match(r"Tunnel connection failed: (\d+)", str(error)):
+            reason = f"it answered CONNECT with {status[1]}"
+        through = f" through the proxy {egress.proxy}" if egress.proxy else ""
+        return {"status": None, "message": f"{split.netloc} did not answer{through}: {reason}"}
     finally:
         connection.close()
     body: Any = None

@@ -69,9 +69,11 @@ def show_status(path: Path | None, *, as_json: bool = False, probe_url: str | No
     standing = how_it_stands(path, environment)
     if probe_url is not None:
         # Imported here because it leads to the whole house, which takes four times as long as all the rest.
-        from claude_proxy.commands.probe import probe_logins
+        from claude_proxy.commands.probe import probe_logins, way_to
+        from claude_proxy.config.load import load
 
-        probe_logins(standing.logins, probe_url, environment)
+        way = way_to(probe_url, told_if_faulty(lambda: load(path, environment)))
+        probe_logins(standing.logins, probe_url, environment, way)
     if as_json:
         click.echo(json.dumps({**asdict(standing), "exit_code": standing.exit_code}, indent=2))
     else:

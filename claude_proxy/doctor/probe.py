@@ -15,7 +15,7 @@ from claude_proxy.commands.probe import probe_logins
 from claude_proxy.commands.standing import API_KEY, login_kind
 from claude_proxy.commands.status import how_it_stands
 from claude_proxy.config.sections import takes_login
-from claude_proxy.config.settings import Settings
+from claude_proxy.config.settings import Settings, UpstreamSettings
 from claude_proxy.credentials.spelling import is_login_source
 from claude_proxy.doctor.finding import Finding, Mark, fail, ok, skip, warn
 from claude_proxy.doctor.whole_case import WholeCase
@@ -46,7 +46,7 @@ def _asked(case: WholeCase, settings: Settings, name: str) -> Finding:
     if credential is not None and case.stands.get(credential) is not Mark.OK:
         return skip("its credential is missing or of no use")
     if credential is not None and not _is_own_key(case, settings, credential):
-        return _ask_of_login(case, credential, upstream.base_url)
+        return _ask_of_login(case, credential, upstream)
     model = model_for(settings, case, name)
     if model is None:
         return skip("no route asks it first, so no request can be sent to it alone")
@@ -62,12 +62,12 @@ def _is_own_key(case: WholeCase, settings: Settings, credential: str) -> bool:
     return isinstance(source, str) and login_kind(source) == API_KEY
 
 
-def _ask_of_login(case: WholeCase, credential: str, base_url: str) -> Finding:
-    if not takes_login("anthropic", base_url):
+def _ask_of_login(case: WholeCase, credential: str, upstream: UpstreamSettings) -> Finding:
+    if not takes_login("anthropic", upstream.base_url):
         return skip("a login is only sent to Anthropic")
     environment = dict(case.environment)
     logins = [login for login in how_it_stands(case.path, environment).logins if login.credential == credential]
-    probe_logins(logins, base_url, environment)
+    probe_logins(logins, upstream.base_url, environment, upstream.transport.egress)
     for login in logins:
         probe = login.probe or {}
         if "problem" in probe:

@@ -6,12 +6,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import trustme
 
 from claude_proxy import __version__
 from tests.claude_request import bearer_of, stored_login
 from tests.commands.invoking import as_json, configured, run, run_beside
+from tests.forward_proxy import ForwardProxy
 from tests.memory_keyring import MemoryKeyring
 from tests.paths.logins import write_login_file
+from tests.paths.test_tls import tls
 from tests.stand_in import Answer, Received, StandIn, Wire, fails, replies
 
 TOKEN = "sk-ant-oat01-FAKE-stored-login"
@@ -204,3 +207,33 @@ async def test_an_upstream_that_hangs_up_is_told(home: Path) -> None:
         probe = await probed(home, upstream)
     assert probe["profile"]["status"] is None
     assert "did not answer" in probe["profile"]["message"]
+
+
+async def test_it_takes_the_daemon_s_way_out_and_no_proxy_reads_the_login(home: Path) -> None:
+    logged_in(home)
+    authority = trustme.CA()
+    bundle = home / "ca.pem"
+    authority.cert_pem.write_to_path(bundle)
+    async with (
+        StandIn(anthropic(), tls(authority, "api.anthropic.com")) as upstream,
+        ForwardProxy({"api.anthropic.com:443": upstream.port}) as proxy,
+    ):
+        (home / "proxy").write_text("me:FAKE")
+        way = {"proxy": proxy.url, "proxy_auth": {"file": str(home / "proxy")}, "ca_bundle": str(bundle)}
+
+        async def probe(**more: str) -> Any:
+            file = configured(home, upstreams={"claude": {**way, **more}})
+            return as_json(await run_beside("status", "--json", "--probe", "--config", file))["logins"][0]["probe"]
+
+        proxy.wants = "Basic bWU6RkFLRQ=="
+        assert (await probe())["profile"]["status"] == 200
+        assert [bearer_of(request) for request in upstream.received] == [TOKEN] * 2
+        assert not any(request.header("proxy-authorization") for request in upstream.received)
+        assert TOKEN.encode() not in proxy.read
+        proxy.leads = {}
+        refused = (await probe())["profile"]
+        says = f"api.anthropic.com did not answer through the proxy {proxy.url}: it answered CONNECT with 403"
+        assert (refused["status"], refused["message"]) == (None, says)
+        other = proxy.url.replace("http:", "https:")
+        told = f"not asked: the proxy {other} is reached over TLS, which this command cannot do"
+        assert await probe(proxy=other) == {"problem": told}
