@@ -1,7 +1,7 @@
 """A configuration loaded: its layers laid together, read whole, and checked."""
 
 from collections.abc import Mapping
-from importlib.resources import files
+from functools import cache
 from pathlib import Path
 
 from claude_proxy.config import sections
@@ -11,6 +11,7 @@ from claude_proxy.config.prices import prices
 from claude_proxy.config.reader import Reader
 from claude_proxy.config.settings import Settings
 from claude_proxy.config.tree import Complaint, Node, merge, read_yaml
+from claude_proxy.directories import PACKAGE
 
 __all__ = ["default_path", "default_text", "load"]
 
@@ -70,13 +71,23 @@ def _settings(tree: Node, file: Path | None, environment: Mapping[str, str], com
 
 def with_presets(reader: Reader) -> Reader:
     """The upstreams, each laid over the preset that it names."""
-    presets = read_yaml(
-        files("claude_proxy").joinpath("presets.yaml").read_text("utf-8"), "presets.yaml", [], ours=True
-    )
     merged: dict[str, Node] = {}
     for name in reader.names():
         node = reader.node.value[name]
         entry = reader.section(name)
-        preset = entry.choice("preset", presets.value, "") if entry.get("preset") is not None else ""
-        merged[name] = merge(presets.value[preset], node) if preset else node
+        if entry.get("preset") is not None:
+            known = _presets()
+            preset = entry.choice("preset", known, "")
+            merged[name] = merge(known[preset], node) if preset else node
+        else:
+            merged[name] = node
     return Reader(Node(merged, reader.node.place, reader.node.keys), reader.path, reader.complaints)
+
+
+@cache
+def _presets() -> dict[str, Node]:
+    """Read when first one is named: the built-in configuration names none."""
+    presets: dict[str, Node] = read_yaml(
+        (PACKAGE / "presets.yaml").read_text("utf-8"), "presets.yaml", [], ours=True
+    ).value
+    return presets
