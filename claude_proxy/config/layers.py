@@ -8,12 +8,9 @@ from pathlib import Path
 from claude_proxy.config.environment import PREFIX, overlay
 from claude_proxy.config.older_names import ledger_url
 from claude_proxy.config.tree import Complaint, ConfigurationError, Node, find_secrets, merge, put, read_yaml
-from claude_proxy.directories import our_config
+from claude_proxy.directories import PACKAGE, our_config
 
 _DIGITS = re.compile(r"\d+")
-
-# Not by importlib.resources, which looks into archives as well: that takes a command 8 ms of the 100 that it has.
-_PACKAGE = Path(__file__).parents[1]
 
 
 def default_path() -> Path:
@@ -23,7 +20,7 @@ def default_path() -> Path:
 
 def default_text() -> str:
     """The built-in configuration, which is also the manual."""
-    return (_PACKAGE / "default.yaml").read_text("utf-8")
+    return (PACKAGE / "default.yaml").read_text("utf-8")
 
 
 @dataclass(slots=True)

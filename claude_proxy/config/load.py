@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from importlib.resources import files
+from functools import cache
 from pathlib import Path
 
 from claude_proxy.config import sections
@@ -13,6 +13,7 @@ from claude_proxy.config.prices import prices
 from claude_proxy.config.reader import Reader
 from claude_proxy.config.settings import CredentialSettings, Settings, UpstreamSettings
 from claude_proxy.config.tree import Complaint, Node, merge, read_yaml
+from claude_proxy.directories import PACKAGE
 from claude_proxy.upstreams.transport import TransportSettings
 
 __all__ = ["default_path", "default_text", "load"]
@@ -87,13 +88,23 @@ def _upstream(
 
 def with_presets(reader: Reader) -> Reader:
     """The upstreams, each laid over the preset that it names."""
-    presets = read_yaml(
-        files("claude_proxy").joinpath("presets.yaml").read_text("utf-8"), "presets.yaml", [], ours=True
-    )
     merged: dict[str, Node] = {}
     for name in reader.names():
         node = reader.node.value[name]
         entry = reader.section(name)
-        preset = entry.choice("preset", presets.value, "") if entry.get("preset") is not None else ""
-        merged[name] = merge(presets.value[preset], node) if preset else node
+        if entry.get("preset") is not None:
+            known = _presets()
+            preset = entry.choice("preset", known, "")
+            merged[name] = merge(known[preset], node) if preset else node
+        else:
+            merged[name] = node
     return Reader(Node(merged, reader.node.place, reader.node.keys), reader.path, reader.complaints)
+
+
+@cache
+def _presets() -> dict[str, Node]:
+    """Read when first one is named: the built-in configuration names none."""
+    presets: dict[str, Node] = read_yaml(
+        (PACKAGE / "presets.yaml").read_text("utf-8"), "presets.yaml", [], ours=True
+    ).value
+    return presets

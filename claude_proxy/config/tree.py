@@ -52,6 +52,7 @@ class _Loader(yaml.SafeLoader):
         return super().compose_node(parent, index)
 
 
+_TEXT = "tag:yaml.org,2002:str"
 _DEEPEST = 50  # mappings and lists within one another; a configuration has six
 
 
@@ -116,6 +117,8 @@ def _convert(node: yaml.Node, name: str, path: str, complaints: list[Complaint])
 
 
 def _scalar(node: yaml.Node) -> Any:
+    if node.tag == _TEXT:
+        return node.value  # a loader for each takes as long as all the rest
     loader = yaml.SafeLoader("")
     try:
         return loader.construct_object(node)

@@ -9,10 +9,11 @@ from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from decimal import Decimal
 from functools import cached_property
-from importlib.resources import files
 from typing import Any
 
 import msgspec
+
+from claude_proxy.directories import PACKAGE
 
 Rate = tuple[tuple[int, int], ...]
 """A price by the size of the prompt: (tokens, picodollars); the last whose tokens are exceeded is that of all."""
@@ -114,7 +115,7 @@ class PriceTable:
 
     @cached_property
     def _snapshot(self) -> _Snapshot:
-        text = self._text or files("claude_proxy.ledger").joinpath("prices.json").read_bytes()
+        text = self._text or (PACKAGE / "ledger/prices.json").read_bytes()
         return msgspec.json.decode(text, type=_Snapshot)
 
     @cached_property

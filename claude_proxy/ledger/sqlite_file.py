@@ -11,10 +11,10 @@ import shutil
 import sqlite3
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from importlib.resources import files
 from pathlib import Path
 from urllib.parse import quote
 
+from claude_proxy.directories import PACKAGE
 from claude_proxy.ledger.store import LedgerBusy, LedgerCorrupt, LedgerError, LedgerNewer
 
 _PRAGMAS = """
@@ -64,7 +64,7 @@ def migrations() -> list[str]:
     """The steps from an empty file to the newest schema; the number of a file is the schema that it leads to."""
     found = {
         int(name[1]): file.read_text("utf-8")
-        for file in files("claude_proxy").joinpath("ledger/schema").iterdir()
+        for file in (PACKAGE / "ledger/schema").iterdir()
         if (name := re.fullmatch(r"(\d{4})\.sql", file.name))
     }
     return [found[number] for number in range(1, len(found) + 1)]

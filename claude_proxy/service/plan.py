@@ -6,9 +6,10 @@ import os
 import shutil
 import sys
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
 from xml.sax.saxutils import escape
+
+from claude_proxy.directories import PACKAGE
 
 NAME = "claude-proxy"
 """Of the program, the units, the launch agent and its label."""
@@ -97,7 +98,7 @@ def launch_agent(plan: Plan, logs: Path | None) -> str:
 
 
 def _filled(name: str, values: dict[str, str]) -> str:
-    text = files("claude_proxy.service").joinpath("templates", name).read_text("utf-8")
+    text = (PACKAGE / "service/templates" / name).read_text("utf-8")
     lines = []
     for line in text.splitlines():
         for key, value in values.items():

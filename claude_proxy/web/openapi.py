@@ -3,18 +3,18 @@
 import asyncio
 import json
 from functools import cache
-from importlib.resources import files
 
 import yaml
 from aiohttp import web
 
+from claude_proxy.directories import PACKAGE
 from claude_proxy.web.errors import SERVER
 
 
 @cache
 def _documents() -> tuple[bytes, bytes]:
     """The description as YAML and as JSON; read when first asked for."""
-    text = files("claude_proxy.web").joinpath("openapi.yaml").read_bytes()
+    text = (PACKAGE / "web/openapi.yaml").read_bytes()
     return text, json.dumps(yaml.safe_load(text), indent=1).encode()
 
 

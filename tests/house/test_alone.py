@@ -9,7 +9,7 @@ from tests.house.source import modules
 # are nine tenths of the time. A child's exit code and what it says are told in one line each.
 _ALONE = """
 import os, sys, tempfile, traceback
-import aiohttp.web, click, msgspec, platformdirs, prometheus_client, sqlite3, tenacity, yaml
+import aiohttp.web, click, msgspec, prometheus_client, sqlite3, tenacity, yaml
 for name in sys.argv[1:]:
     assert not any(module.split(".")[0] == "claude_proxy" for module in sys.modules)
     child = os.fork()

@@ -1,0 +1,25 @@
+"""What the daemon has imported when it serves: nothing that is needed only later, or by another command."""
+
+import re
+from pathlib import Path
+
+from tests.asking import ask
+from tests.running import running
+
+_IMPORTED = re.compile(r"^import time:.*\| +(\S+)$")
+
+LATER = {"importlib.metadata", "importlib.resources", "keyring", "xml", "zipfile"}
+OTHERS = {"claude_proxy.demo", "claude_proxy.doctor", "claude_proxy.service", "claude_proxy.statusline"}
+OTHERS |= {"claude_proxy.completion", "claude_proxy.explain", "claude_proxy.loopback_http", "claude_proxy.toggle"}
+
+
+async def test_what_is_needed_later_is_not_imported_when_it_serves(tmp_path: Path) -> None:
+    async with running(tmp_path, {}, {"PYTHONPROFILEIMPORTTIME": "1"}) as daemon:
+        assert (await ask(f"{daemon.url}/health", method="GET")).status == 200
+        imported = {match[1] for line in daemon.lines if (match := _IMPORTED.match(line))}
+    assert {"claude_proxy.web.app", "claude_proxy.ledger.sqlite_file", "sqlite3"} <= imported
+    packages = {name.split(".")[0] for name in imported}
+    assert not (imported | packages) & (LATER | OTHERS)
+    commands = {name for name in imported if name.startswith("claude_proxy.commands.")}
+    # `serve` itself comes by importlib.import_module, which this account leaves out.
+    assert commands - {"claude_proxy.commands.serve"} == {"claude_proxy.commands.lazy", "claude_proxy.commands.options"}
