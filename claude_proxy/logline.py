@@ -67,13 +67,12 @@ class _Formatter(logging.Formatter):
             pairs.update(event="log", logger=record.name, message=record.getMessage())
         if record.exc_info and record.exc_info[1] is not None:
             pairs["exception"] = self.formatException(record.exc_info)
-        return {
-            name: value if isinstance(value, (bool, int, float)) else self._clean(value)
-            for name, value in pairs.items()
-        }
-
-    def _clean(self, value: object) -> str:
-        return self._redactor.clean(str(value))
+        texts = {name: str(value) for name, value in pairs.items() if not isinstance(value, (bool, int, float))}
+        # One look at all of them: few lines have a secret in them, and each look costs as much as its text.
+        whole = "\n".join(texts.values())
+        if self._redactor.clean(whole) != whole:
+            texts = {name: self._redactor.clean(text) for name, text in texts.items()}
+        return pairs | texts
 
 
 class KeyValueFormatter(_Formatter):

@@ -68,6 +68,8 @@ class ModelPrices:
 
     def at(self, at: float) -> Rates:
         """The ordinary prices at a moment (Unix time, seconds): the last of those that apply then."""
+        if len(self._prices) == 1:
+            return self._prices[0][2]
         moment = datetime.fromtimestamp(at, UTC)
         day, clock = moment.date().isoformat(), f"{moment:%H:%M:%S}"
         for since, daily, prices in reversed(self._prices):

@@ -108,16 +108,17 @@ class PriceList:
         """What an answer of this model cost at this time (Unix time, seconds)."""
         if billing is Billing.NONE:
             return Cost(0, 0, 0)
-        total = Cost()
+        total: Cost | None = None
         searches = usage.web_search_requests or 0
         for name, tokens, speed in _calls(model, usage):
             if not any(tokens) and not searches:
                 continue
-            total += self._call(name, tokens, searches, _Manner(speed, usage.service_tier, usage.inference_geo), at)
+            cost = self._call(name, tokens, searches, _Manner(speed, usage.service_tier, usage.inference_geo), at)
+            total = cost if total is None else total + cost
             searches = 0
-        value = total.list_value
-        if value is None and not total.unpriced_tokens:
+        if total is None or (total.list_value is None and not total.unpriced_tokens):
             return Cost() if _nothing_said(usage) else Cost(0, 0, 0)
+        value = total.list_value
         if billing is Billing.PLAN:
             return replace(total, billed=0, covered=value)
         return replace(total, billed=value, covered=0)

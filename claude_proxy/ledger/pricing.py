@@ -15,7 +15,8 @@ class Pricing:
 
     def of(self, exchange: Exchange) -> Cost:
         """What it cost, all attempts together; those that began an answer and failed are billed as well."""
-        return sum((cost for _, cost in self.by_attempt(exchange)), Cost())
+        costs = [cost for _, cost in self.by_attempt(exchange)]
+        return costs[0] if len(costs) == 1 else sum(costs, Cost())
 
     def by_attempt(self, exchange: Exchange) -> list[tuple[Attempt, Cost]]:
         """What each attempt cost of which an answer had begun."""

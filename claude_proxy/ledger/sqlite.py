@@ -71,7 +71,8 @@ class SqliteStore:
         bodies, altered = self._bodies(change.bodies, cutting, epoch, redaction)
         of_conversation = self._of_conversation(record, is_new=number is None)
         record = record if change.as_it_is else of_conversation
-        record = replace(record, altered=record.altered or altered or bool(was_altered))
+        if (altered or was_altered) and not record.altered:
+            record = replace(record, altered=True)
         values = [*row(record), None if record.kept in {Kept.NONE, Kept.PRUNED} else epoch]
         if number is None:
             number = connection.execute(_INSERT, values).lastrowid
@@ -138,7 +139,7 @@ class SqliteStore:
         if record.project is not None:
             return record
         known = connection.execute("SELECT project FROM conversation WHERE id = ?", (record.conversation,)).fetchone()
-        return replace(record, project=known[0]) if known else record
+        return replace(record, project=known[0]) if known and known[0] is not None else record
 
     def add_totals(self, totals: Sequence[Total]) -> int:
         with self._transaction():

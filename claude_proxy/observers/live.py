@@ -38,7 +38,8 @@ class LiveEvents:
         self._pricing = pricing
         self.last = int(clock() * 1000)
         """The id of the newest event."""
-        self._kept: deque[bytes] = deque(maxlen=KEPT)
+        # Written as text when somebody asks, and mostly nobody does.
+        self._kept: deque[tuple[str, dict[str, object]]] = deque(maxlen=KEPT)
         self._news = asyncio.Event()
 
     def after(self, last: int, most: int = KEPT) -> Heard:
@@ -46,8 +47,9 @@ class LiveEvents:
         after it comes everything that is kept."""
         oldest = self.last - len(self._kept) + 1
         begin = oldest if last > self.last else max(last + 1, oldest)
-        kept = [self._kept[number - oldest] for number in range(begin, min(begin + most, self.last + 1))]
-        return Heard(tuple(kept), begin + len(kept) - 1, missed=last + 1 < oldest)
+        numbers = range(begin, min(begin + most, self.last + 1))
+        events = tuple(b"id: %d\n%s" % (number, render(*self._kept[number - oldest])) for number in numbers)
+        return Heard(events, begin + len(events) - 1, missed=last + 1 < oldest)
 
     async def news(self) -> None:
         """Returns with the next event."""
@@ -101,7 +103,7 @@ class LiveEvents:
 
     def _add(self, name: str, fields: dict[str, object]) -> None:
         self.last += 1
-        self._kept.append(b"id: %d\n%s" % (self.last, render(name, fields)))
+        self._kept.append((name, fields))
         news, self._news = self._news, asyncio.Event()
         news.set()
 

@@ -215,7 +215,9 @@ class Recorder:
     def _write_batch(self) -> bool:
         """Takes a batch off the queue when it is written, or given up; False where we are to stop before either."""
         items = self._batch()
-        changes = [self._change(item) for item in items]
+        ended = {item.exchange.id for item in items if item.ended}
+        # What has ended meanwhile is written once, whole.
+        changes = [self._change(item) if item.ended or item.exchange.id not in ended else None for item in items]
         if self._trying(lambda: self._write([change for change in changes if change is not None])):
             told = zip(items, changes, strict=True)
             self._written += sum(item.ended for item, change in told if change is not None)

@@ -5,7 +5,7 @@ import logging
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from claude_proxy.ledger.settings import LedgerSettings
 from claude_proxy.ledger.sqlite import SqliteStore
 from claude_proxy.ledger.sqlite_file import set_aside
 from claude_proxy.ledger.sqlite_reader import SqliteReader
-from claude_proxy.ledger.store import Filter, LedgerStore, Retention
+from claude_proxy.ledger.store import Change, Filter, LedgerStore, Retention
 from claude_proxy.observers.recorder import Breath, Recorder
 from claude_proxy.observers.recording import Recording
 from tests.client_requests import message_request
@@ -106,6 +106,40 @@ def test_an_end_whose_beginning_was_not_told_is_whole(recorded: Recorded) -> Non
     recorded.recorder.closed(recorded.exchange(1))
     until(lambda: recorded.recorder.state.written == 1)
     bodies = recorded.reader.bodies("req_cp_1")
+    assert bodies is not None
+    assert (bodies.request, bodies.answer) == (message_request().text, b"{}")
+
+
+class Noting(SqliteStore):
+    """Knows which changes it was asked to write."""
+
+    def __init__(self, path: Path, changes: list[Change]) -> None:
+        super().__init__(path)
+        self._changes = changes
+
+    def write(self, changes: Sequence[Change]) -> None:
+        self._changes += changes
+        super().write(changes)
+
+
+def test_what_has_begun_and_ended_meanwhile_is_written_once_and_whole(tmp_path: Path) -> None:
+    changes: list[Change] = []
+
+    class Noted(Recorded):
+        def open(self, breathe: Callable[[], None]) -> LedgerStore:
+            return Noting(self.path, changes)
+
+    recorded = Noted(tmp_path / "ledger.db")
+    recorded.record(1)
+    recorded.recorder.began(recorded.exchange(2))
+    recorded.recorder.start()
+    recorded.close()
+    assert [(change.record.id, change.record.end) for change in changes] == [
+        ("req_cp_1", "complete"),
+        ("req_cp_2", None),
+    ]
+    with contextlib.closing(SqliteReader(recorded.path)) as reader:
+        bodies = reader.bodies("req_cp_1")
     assert bodies is not None
     assert (bodies.request, bodies.answer) == (message_request().text, b"{}")
 
@@ -228,9 +262,9 @@ def test_a_newer_ledger_is_left_alone_and_told(tmp_path: Path, caplog: pytest.Lo
         connection.execute("CREATE TABLE x (y)")
         connection.execute("PRAGMA user_version = 9999")
     with caplog.at_level(logging.INFO):
-        recorded.recorder.start()
         recorded.record(1)
-        until(lambda: recorded.recorder.state.dropped == 2)
+        recorded.recorder.start()
+        until(lambda: recorded.recorder.state.dropped == 1)
     told = [one for one in caplog.records if one.message == "ledger_unusable"]
     assert len(told) == 1
     assert "newer claude-proxy" in told[0].__dict__["fields"]["cause"]
