@@ -45,7 +45,7 @@ class Watched:
     told: Path
 
     def holdings(self) -> Holdings:
-        tasks, threads, descriptors = self._tasks(), self._entries("task"), self._entries("fd")
+        tasks, threads, descriptors = self._tasks(), self._entries("task"), self._descriptors()
         local_ports = self._local_ports()
         clients = local_ports.count(int(self.url.rpartition(":")[2]))
         used = usage(self.pid)
@@ -70,6 +70,14 @@ class Watched:
         with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=10) as answer:
             text: str = answer.read().decode()
         return text
+
+    def _descriptors(self) -> int:
+        """Without the ledger's, which are there from the first request on."""
+        count = 0
+        for path in Path(f"/proc/{self.pid}/fd").iterdir():
+            with contextlib.suppress(FileNotFoundError):  # closed since it was listed
+                count += "/ledger.db" not in str(path.readlink())
+        return count
 
     def _entries(self, directory: str) -> int:
         return sum(1 for _ in Path(f"/proc/{self.pid}/{directory}").iterdir())

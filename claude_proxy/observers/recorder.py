@@ -98,6 +98,7 @@ class Recorder:
         self._put = self._put_bytes = self._taken = self._taken_bytes = 0
         self._written = self._dropped = self._lost = self._failures = 0
         self._news = threading.Event()
+        self._enough = threading.Event()
         self._stopping = threading.Event()
         self._give_up_at = 0.0
         self._last_told: dict[str, float] = {}
@@ -115,6 +116,7 @@ class Recorder:
         """Returns when all is written, or when that time is over, in seconds. Never to be called on the event loop."""
         self._give_up_at = time.monotonic() + within
         self._stopping.set()
+        self._enough.set()
         self._news.set()
         self._thread.join(within + 1.0)
         if left := self._waiting:
@@ -172,6 +174,8 @@ class Recorder:
         self._queue.append(item)
         if not self._news.is_set():
             self._news.set()
+        if self._put_bytes - self._taken_bytes > _BATCH_BYTES and not self._enough.is_set():
+            self._enough.set()
 
     def _tell(self, event: str, **fields: object) -> None:
         """Once a minute."""
@@ -189,9 +193,11 @@ class Recorder:
             while not self._stopping.is_set():
                 self._news.wait(max(0.0, self._next_prune - time.monotonic()))
                 if self._queue:
-                    # What comes in this time goes into the same batch.
-                    self._stopping.wait(self.settings.flush_interval)
+                    # What comes in this time goes into the same batch, unless it would hold much memory until then.
+                    self._enough.wait(self.settings.flush_interval)
                     self._write_all()
+                    if not self._stopping.is_set():
+                        self._enough.clear()
                 else:
                     self._let_go()
                 self._news.clear()

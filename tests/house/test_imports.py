@@ -54,6 +54,7 @@ WITHIN_FUNCTIONS = {
         "claude_proxy.commands.keychain_plan",
         "claude_proxy.commands.own_look",
         "claude_proxy.commands.probe",
+        "claude_proxy.config.load",
     },
     "commands.log_place": {"claude_proxy.config.address", "claude_proxy.health_report"},
     "commands.uninstall": {"claude_proxy.credentials.key_store"},
