@@ -18,6 +18,7 @@ STARTS = 5
 SECONDS = 120  # the bound of one load
 LARGE = 60_000_000
 STREAMS = 200
+SETTLING = 12.0  # seconds
 MILLION = 500  # requests for 2,000 events each
 
 
@@ -55,10 +56,10 @@ class Footprint:
 
         used = self._load(ready, body_bytes=LARGE, events=0, requests=1)
         self._tell("60 MB body: the most above that, in sizes of the body", (used.peak - base) / LARGE)
-        self._tell("60 MB body: left above that, MB", (used.rss - base) / 1e6)
+        self._tell("60 MB body: left above that, MB", (self._settled(ready).rss - base) / 1e6)
 
         self._load(ready, body_bytes=1_000_000, events=20, requests=100, connections=4)
-        self._tell("after 100 bodies of 1 MB, MB", self._usage(ready).rss / 1e6)
+        self._tell("after 100 bodies of 1 MB, MB", self._settled(ready).rss / 1e6)
 
         base = self._usage(ready).rss
         used = self._streams(ready)
@@ -66,8 +67,8 @@ class Footprint:
         self._tell(f"{STREAMS} streams at once, MB", used.peak / 1e6)
 
         base = self._usage(ready).rss
-        used = self._load(ready, body_bytes=1000, events=2000, delta_bytes=120, requests=MILLION, connections=8)
-        self._tell("a million relayed events: left, MB", (used.rss - base) / 1e6)
+        self._load(ready, body_bytes=1000, events=2000, delta_bytes=120, requests=MILLION, connections=8)
+        self._tell("a million relayed events: left, MB", (self._settled(ready).rss - base) / 1e6)
 
     def memory_over_tls(self) -> None:
         """Another daemon, which speaks TLS with its upstream as with the real APIs."""
@@ -83,7 +84,7 @@ class Footprint:
         ready = self._daemon("tls-bodies", self._stack)
         for connections in (1, 4, 16):
             self._load(ready, body_bytes=1_000_000, events=20, requests=100, connections=connections)
-            self._tell(f"TLS: after 100 bodies of 1 MB, {connections} at once, MB", self._usage(ready).rss / 1e6)
+            self._tell(f"TLS: after 100 bodies of 1 MB, {connections} at once, MB", self._settled(ready).rss / 1e6)
 
     def _start_upstream(self, name: str, *options: str) -> str:
         command = [sys.executable, "-m", "benchmarks.upstream", *options]
@@ -114,6 +115,11 @@ class Footprint:
         told = json.loads(printed.strip().splitlines()[-1])
         if "error" in told:
             raise NotRunning(told["error"])
+        return self._usage(ready)
+
+    def _settled(self, ready: Ready) -> Usage:
+        """Some seconds later: it has recorded everything, and given back what is free."""
+        time.sleep(SETTLING)
         return self._usage(ready)
 
     def _usage(self, ready: Ready) -> Usage:

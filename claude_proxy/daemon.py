@@ -20,6 +20,7 @@ from typing import Any, Self
 
 from claude_proxy import listening as sockets
 from claude_proxy import notify
+from claude_proxy.allocator import giving_back
 from claude_proxy.assembly import assemble
 from claude_proxy.config.older_names import without_effect
 from claude_proxy.config.settings import LogSettings, Settings
@@ -153,7 +154,8 @@ async def _serve(
         )
         _settle_memory()
         try:
-            return await shift.run(), shift.stand_ins
+            async with giving_back():
+                return await shift.run(), shift.stand_ins
         finally:
             await gate.leave()
 
