@@ -27,16 +27,21 @@ class Ready:
 
 @dataclass(frozen=True)
 class Place:
-    """Where contestants are started: the run's directory, its upstream, the core of the proxy under test."""
+    """Where contestants are started: the run's directory, its upstream, the core of the proxy under test.
+
+    `authorities` is a file with those that a contestant trusts, where they are not the system's.
+    """
 
     directory: Path
     upstream: str
     core: int | None
     stack: ExitStack
+    authorities: Path | None = None
 
     def start(self, name: str, command: list[str]) -> Running:
         """Starts a process that ends with the run."""
-        return self.stack.enter_context(ending(start(name, command, self.directory / name, self.core)))
+        running = start(name, command, self.directory / name, self.core, self.authorities)
+        return self.stack.enter_context(ending(running))
 
 
 def direct(place: Place) -> Ready:

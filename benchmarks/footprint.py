@@ -1,6 +1,8 @@
 """What the daemon takes besides CPU: time until it serves, and memory at rest, under load and afterwards (Linux)."""
 
+import importlib.util
 import json
+import ssl
 import statistics
 import sys
 import tempfile
@@ -16,6 +18,7 @@ STARTS = 5
 SECONDS = 120  # the bound of one load
 LARGE = 60_000_000
 STREAMS = 200
+SETTLING = 12.0  # seconds
 MILLION = 500  # requests for 2,000 events each
 
 
@@ -26,10 +29,8 @@ class Footprint:
         self._directory = directory
         self._cores = choose_cores()
         self._stack = stack
-        upstream = start(
-            "upstream", [sys.executable, "-m", "benchmarks.upstream"], directory / "upstream", self._cores.rig
-        )
-        self._upstream = stack.enter_context(ending(upstream)).url()
+        self._upstream = self._start_upstream("upstream")
+        self._authorities: Path | None = None
         self.rows: list[tuple[str, str]] = []
 
     def starts(self) -> None:
@@ -55,13 +56,46 @@ class Footprint:
 
         used = self._load(ready, body_bytes=LARGE, events=0, requests=1)
         self._tell("60 MB body: the most above that, in sizes of the body", (used.peak - base) / LARGE)
-        self._tell("60 MB body: left above that, MB", (used.rss - base) / 1e6)
+        self._tell("60 MB body: left above that, MB", (self._settled(ready).rss - base) / 1e6)
 
         self._load(ready, body_bytes=1_000_000, events=20, requests=100, connections=4)
-        self._tell("after 100 bodies of 1 MB, MB", self._usage(ready).rss / 1e6)
+        self._tell("after 100 bodies of 1 MB, MB", self._settled(ready).rss / 1e6)
 
         base = self._usage(ready).rss
-        used = self._load(
+        used = self._streams(ready)
+        self._tell(f"{STREAMS} streams at once: for each, KB", (used.peak - base) / STREAMS / 1e3)
+        self._tell(f"{STREAMS} streams at once, MB", used.peak / 1e6)
+
+        base = self._usage(ready).rss
+        self._load(ready, body_bytes=1000, events=2000, delta_bytes=120, requests=MILLION, connections=8)
+        self._tell("a million relayed events: left, MB", (self._settled(ready).rss - base) / 1e6)
+
+    def memory_over_tls(self) -> None:
+        """Another daemon, which speaks TLS with its upstream as with the real APIs."""
+        certificate = self._directory / "certificate.pem"
+        self._authorities = self._directory / "authorities.pem"
+        certify("127.0.0.1", certificate, self._authorities)
+        self._upstream = self._start_upstream("tls-upstream", f"--certificate={certificate}")
+
+        ready = self._daemon("tls", self._stack)
+        used = self._streams(ready)
+        self._tell(f"TLS: {STREAMS} streams at once, MB", used.peak / 1e6)
+
+        ready = self._daemon("tls-bodies", self._stack)
+        for connections in (1, 4, 16):
+            self._load(ready, body_bytes=1_000_000, events=20, requests=100, connections=connections)
+            self._tell(f"TLS: after 100 bodies of 1 MB, {connections} at once, MB", self._settled(ready).rss / 1e6)
+
+    def _start_upstream(self, name: str, *options: str) -> str:
+        command = [sys.executable, "-m", "benchmarks.upstream", *options]
+        return self._stack.enter_context(ending(start(name, command, self._directory / name, self._cores.rig))).url()
+
+    def _daemon(self, name: str, stack: ExitStack) -> Ready:
+        place = Place(self._directory / name, self._upstream, self._cores.proxy, stack, self._authorities)
+        return CONTESTANTS["daemon"](place)
+
+    def _streams(self, ready: Ready) -> Usage:
+        return self._load(
             ready,
             body_bytes=1000,
             events=60,
@@ -71,15 +105,6 @@ class Footprint:
             connections=STREAMS,
             warm_up=0,
         )
-        self._tell(f"{STREAMS} streams at once: for each, KB", (used.peak - base) / STREAMS / 1e3)
-        self._tell(f"{STREAMS} streams at once, MB", used.peak / 1e6)
-
-        base = self._usage(ready).rss
-        used = self._load(ready, body_bytes=1000, events=2000, delta_bytes=120, requests=MILLION, connections=8)
-        self._tell("a million relayed events: left, MB", (used.rss - base) / 1e6)
-
-    def _daemon(self, name: str, stack: ExitStack) -> Ready:
-        return CONTESTANTS["daemon"](Place(self._directory / name, self._upstream, self._cores.proxy, stack))
 
     def _load(self, ready: Ready, **options: float) -> Usage:
         assert ready.running is not None
@@ -90,6 +115,11 @@ class Footprint:
         told = json.loads(printed.strip().splitlines()[-1])
         if "error" in told:
             raise NotRunning(told["error"])
+        return self._usage(ready)
+
+    def _settled(self, ready: Ready) -> Usage:
+        """Some seconds later: it has recorded everything, and given back what is free."""
+        time.sleep(SETTLING)
         return self._usage(ready)
 
     def _usage(self, ready: Ready) -> Usage:
@@ -104,6 +134,21 @@ class Footprint:
         print(f"| {what} | {figure:.1f} |", flush=True)
 
 
+def certify(name: str, certificate: Path, authorities: Path) -> None:
+    """Writes a key with its certificate, and who vouches for it among the system's own: those take memory, too."""
+    if importlib.util.find_spec("trustme") is None:
+        raise NotRunning("TLS needs trustme; pip install trustme")
+    import trustme
+
+    authority = trustme.CA()
+    authority.issue_cert(name).private_key_and_cert_chain_pem.write_to_path(certificate)
+    authority.cert_pem.write_to_path(authorities)
+    system = ssl.get_default_verify_paths().cafile
+    if system is not None:
+        with authorities.open("ab") as file:
+            file.write(Path(system).read_bytes())
+
+
 def main() -> int:
     print("| what | |\n| --- | --- |")
     with tempfile.TemporaryDirectory(prefix="claude-proxy-footprint-") as directory, ExitStack() as stack:
@@ -111,6 +156,7 @@ def main() -> int:
             footprint = Footprint(Path(directory), stack)
             footprint.starts()
             footprint.memory()
+            footprint.memory_over_tls()
         except NotRunning as reason:
             print(f"it cannot be measured: {reason}", file=sys.stderr)
             return 1

@@ -55,9 +55,13 @@ def pinned(core: int | None) -> Iterator[None]:
         os.sched_setaffinity(0, before)
 
 
-def clean_environment(home: Path) -> dict[str, str]:
-    """Nothing of the user's own: no credentials, no proxies, no keyring; this checkout's packages."""
+def clean_environment(home: Path, authorities: Path | None = None) -> dict[str, str]:
+    """Nothing of the user's own: no credentials, no proxies, no keyring; this checkout's packages.
+
+    `authorities`: a file with those that it trusts, in place of the system's.
+    """
     return {
+        **({"SSL_CERT_FILE": str(authorities)} if authorities is not None else {}),
         "HOME": str(home),
         "PATH": os.environ.get("PATH", os.defpath),
         "LANG": "C.UTF-8",
@@ -86,7 +90,7 @@ class Running:
 
     def url(self) -> str:
         """The address from its line `event=listening … url=…`, once it has written it."""
-        pattern = re.compile(r"event=listening .*?url=(http://\S+)")
+        pattern = re.compile(r"event=listening .*?url=(https?://\S+)")
         for _ in self._while_alive():
             if found := pattern.search(self._log.read_text(errors="replace")):
                 return found[1]
@@ -118,7 +122,7 @@ class Running:
         self.process.wait()
 
 
-def start(name: str, command: Sequence[str], home: Path, core: int | None) -> Running:
+def start(name: str, command: Sequence[str], home: Path, core: int | None, authorities: Path | None = None) -> Running:
     """Starts a process in a session of its own: Ctrl-C reaches only us, and we end the others in order."""
     home.mkdir(parents=True, exist_ok=True)
     log = home / "log"
@@ -127,7 +131,7 @@ def start(name: str, command: Sequence[str], home: Path, core: int | None) -> Ru
             process = subprocess.Popen(
                 command,
                 cwd=home,
-                env=clean_environment(home),
+                env=clean_environment(home, authorities),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,

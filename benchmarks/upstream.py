@@ -1,9 +1,11 @@
 """The stand-in upstream, a process of its own: answers as Anthropic would, on raw protocols."""
 
+import argparse
 import asyncio
 import contextlib
 import functools
 import gc
+import ssl
 from collections.abc import Iterator
 
 from benchmarks.framing import FramingError, MessageReader
@@ -85,9 +87,16 @@ class Upstream(asyncio.Protocol):
 
 async def main() -> None:
     """Serves on a free port of the loopback until it is told to end."""
-    server = await asyncio.get_running_loop().create_server(Upstream, "127.0.0.1", 0)
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--certificate", help="a file with key and certificate: it then speaks TLS")
+    options = parser.parse_args()
+    tls = None
+    if options.certificate:
+        tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        tls.load_cert_chain(options.certificate)
+    server = await asyncio.get_running_loop().create_server(Upstream, "127.0.0.1", 0, ssl=tls)
     port = server.sockets[0].getsockname()[1]
-    print(f"event=listening url=http://127.0.0.1:{port}", flush=True)
+    print(f"event=listening url={'https' if tls else 'http'}://127.0.0.1:{port}", flush=True)
     gc.freeze()
     await server.serve_forever()
 

@@ -11,6 +11,7 @@ import resource
 import socket
 import sys
 import time
+from asyncio.sslproto import SSLProtocol
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -19,6 +20,7 @@ from typing import Any, Self
 
 from claude_proxy import listening as sockets
 from claude_proxy import notify
+from claude_proxy.allocator import giving_back
 from claude_proxy.assembly import assemble
 from claude_proxy.config.older_names import without_effect
 from claude_proxy.config.settings import LogSettings, Settings
@@ -36,6 +38,7 @@ from claude_proxy.web.protocol import Server
 _log = logging.getLogger(__name__)
 
 _DESCRIPTORS = 65536
+_TLS_BUFFER = 32 << 10  # bytes; a record of TLS has 16 KiB at most (RFC 8446 5.1)
 _OURS = (*sockets.VARIABLES, *notify.VARIABLES, VARIABLE)
 _FORCED = 1
 EXIT_CONFIG = 78  # EX_CONFIG of sysexits.h: a service manager need not try again
@@ -151,7 +154,8 @@ async def _serve(
         )
         _settle_memory()
         try:
-            return await shift.run(), shift.stand_ins
+            async with giving_back():
+                return await shift.run(), shift.stand_ins
         finally:
             await gate.leave()
 
@@ -162,6 +166,8 @@ def _settle_memory() -> None:
     It does not look through it first either: that takes 30 ms, and finds 2,000 small objects.
     """
     gc.freeze()
+    # A buffer for each connection over TLS, taken at once: 200 streams would take 50 MB with asyncio's 256 KiB.
+    SSLProtocol.max_size = _TLS_BUFFER
 
 
 class LoopFaults:

@@ -15,7 +15,7 @@ FLOORS = [
     {"web"},
     {"bookkeeping", "config"},
     {"supplies"},
-    {"assembly", "handover", "listening", "notify"},
+    {"allocator", "assembly", "handover", "listening", "notify"},
     {"shift", "health_report"},
     {"completion", "daemon", "explain"},
     {"demo", "service", "statusline", "toggle"},

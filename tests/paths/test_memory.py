@@ -3,10 +3,12 @@
 import asyncio
 import contextlib
 import re
+import ssl
 import sys
 from pathlib import Path
 
 import pytest
+import trustme
 
 from tests.in_process import LOGIN
 from tests.paths.held_streams import HeldStreams
@@ -57,11 +59,16 @@ async def test_a_large_body_costs_less_than_three_times_its_size_and_is_given_ba
             await eventually(lambda: memory(daemon, "VmRSS") - base < LARGE / 2)
 
 
-async def test_an_open_stream_costs_little(tmp_path: Path) -> None:
-    held = HeldStreams()
-    async with StandIn(held.answer) as upstream:
+@pytest.mark.parametrize(("over_tls", "most"), [(False, 60_000), (True, 200_000)])
+async def test_an_open_stream_costs_little(tmp_path: Path, over_tls: bool, most: int) -> None:
+    held, authority = HeldStreams(), trustme.CA()
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(tls)
+    async with StandIn(held.answer, tls if over_tls else None) as upstream:
         config = {"upstreams": {"claude": {"base_url": upstream.url}}}
-        async with running(tmp_path, config) as daemon, contextlib.AsyncExitStack() as stack:
+        env = {"SSL_CERT_FILE": str(tmp_path / "ca.pem")}
+        async with running(tmp_path, config, env) as daemon, contextlib.AsyncExitStack() as stack:
             asking = request(
                 "POST", "/v1/messages", host=f"127.0.0.1:{daemon.port}", headers=HEADERS, body=body(1000, stream=True)
             )
@@ -78,4 +85,4 @@ async def test_an_open_stream_costs_little(tmp_path: Path) -> None:
                     group.create_task(begin())
             cost = (memory(daemon, "VmRSS") - base) / STREAMS
             held.let_go()
-    assert cost < 60_000
+    assert cost < most

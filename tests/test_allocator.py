@@ -1,0 +1,34 @@
+"""Memory that is free is given back, which the allocator by itself would keep."""
+
+import ctypes
+
+import pytest
+
+from claude_proxy.allocator import giving_back, resident
+from tests.running import eventually
+
+MB = 1_000_000
+PIECE = 20_000  # bytes: too small to be mapped for itself, too large for Python's own allocator
+GLIBC = pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "malloc_trim"), reason="only glibc has malloc_trim")
+
+
+def grown() -> list[bytes]:
+    """The last piece of 60 MB: those below it are free, and the allocator cannot lower the end of its heap."""
+    pieces = [b"x" * (PIECE + number % 7) for number in range(60 * MB // PIECE)]
+    return pieces[-1:]
+
+
+@GLIBC
+async def test_what_is_free_is_given_back_after_the_process_has_grown() -> None:
+    before = resident()
+    async with giving_back(every=0.01):
+        kept = grown()
+        assert resident() > before + 40 * MB
+        await eventually(lambda: resident() < before + 20 * MB)
+    assert kept
+
+
+async def test_where_the_allocator_has_no_such_call_nothing_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ctypes, "CDLL", lambda _: object())
+    async with giving_back(every=0.0):
+        pass
