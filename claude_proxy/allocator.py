@@ -5,6 +5,7 @@ import contextlib
 import ctypes
 import os
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 _EVERY = 5.0  # seconds between two looks
@@ -38,8 +39,9 @@ async def _watch(library: ctypes.CDLL, every: float, least: int) -> None:
         with contextlib.suppress(OSError):  # no descriptor is free to look with: the next look is soon
             grown = resident() > least + _WORTH
             if grown or once_more:
-                # It takes 2 or 3 ms, and ctypes lets the others run meanwhile.
-                await asyncio.to_thread(library.malloc_trim, 0)
+                # It takes 2 to 12 ms, and ctypes lets the others run meanwhile: on a thread that does not stay.
+                with ThreadPoolExecutor(1, "giving memory back") as thread:
+                    await asyncio.get_running_loop().run_in_executor(thread, library.malloc_trim, 0)
                 once_more = grown
             least = resident() if grown else min(least, resident())
 

@@ -154,6 +154,17 @@ def test_what_waits_when_it_closes_is_written(tmp_path: Path) -> None:
     recorded.reader.close()
 
 
+def test_what_would_hold_much_memory_until_then_is_written_at_once(tmp_path: Path) -> None:
+    recorded = Recorded(tmp_path / "ledger.db", flush_interval=3600.0, queue_size=64 << 20)
+    recorded.recorder.start()
+    with contextlib.closing(recorded):
+        for number in range(5):
+            recorded.recorder.closed(recorded.exchange(number, "x" * (2 << 20)))
+        until(lambda: recorded.recorder.state.written == 5)
+        recorded.record(5)
+        assert recorded.recorder.state.waiting == 2  # the next one waits again
+
+
 def test_what_waits_is_written_although_it_is_told_to_stop_before_it_has_begun(tmp_path: Path) -> None:
     recorded = Recorded(tmp_path / "ledger.db")
     recorded.record(1, 2)
