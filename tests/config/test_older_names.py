@@ -1,4 +1,4 @@
-"""Every variable of older proxies works, or it is said why not: the documented table held against the code."""
+"""Every variable of older proxies works, or it is said why not: the README's table held against the code."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -76,7 +76,7 @@ def kept(environment: Mapping[str, str]) -> tuple[Any, str]:
 
 
 def test_the_readme_names_every_variable_that_is_promised_and_the_code_knows_each() -> None:
-    rows = re.findall(r"^\| (`[A-Z_`, ]+`) \|", (REPOSITORY / "docs/configuration.md").read_text(), re.MULTILINE)
+    rows = re.findall(r"^\| (`[A-Z_`, ]+`) \|", (REPOSITORY / "README.md").read_text(), re.MULTILINE)
     assert {name for row in rows for name in re.findall(r"[A-Z_]{4,}", row)} == NAMES
     assert {*EFFECTS, *LEDGER, *UNUSED} == NAMES
     assert {*OLDER_NAMES, *SECRETS, *LEDGER, *UNUSED} == NAMES
