@@ -17,7 +17,7 @@ from tests.observers.closed_exchanges import exchange
 
 @pytest.fixture
 def settings(tmp_path: Path) -> LedgerSettings:
-    return LedgerSettings(True, tmp_path / "ledger.db", Retention(0, 0), True, 1000, 0.01, 100, 1 << 20)
+    return LedgerSettings(True, tmp_path / "ledger.db", Retention(0, 0), True, 1000, 1 << 20, 0.01, 100, 1 << 20)
 
 
 async def test_what_was_recorded_can_be_read_and_forgotten(settings: LedgerSettings) -> None:

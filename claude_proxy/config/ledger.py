@@ -19,6 +19,7 @@ def ledger(reader: Reader, environment: Mapping[str, str]) -> LedgerSettings:
         retention=Retention(reader.duration("keep"), reader.size("max_size", 0)),
         bodies=reader.boolean("bodies", default=True),
         max_answer=reader.size("max_answer", 0),
+        max_request=reader.size("max_request", 0),
         flush_interval=reader.duration("flush_interval"),
         queue_records=reader.integer("queue_records", 1, 1_000_000),
         queue_size=reader.size("queue_size", 0),

@@ -41,7 +41,7 @@ class Facts:
 def read_facts(request: ClientRequest) -> Facts:
     """The facts of a request with a Messages body; of any other there are none."""
     members = request.members
-    session = request.session_id or _session_of_user(request.user_id)
+    session = few_facts(request).session
     if members is None:
         return Facts(session, session)
     system = members.raw("system") or b""
@@ -58,6 +58,12 @@ def read_facts(request: ClientRequest) -> Facts:
         begins = hashlib.blake2b(system + b"\0" + bytes(memoryview(messages[0])), digest_size=12)
         conversation = f"hash_{begins.hexdigest()}"
     return Facts(session, conversation, len(messages), opening, _directory(system), background)
+
+
+def few_facts(request: ClientRequest) -> Facts:
+    """Those for which the conversation itself need not be looked at: of a request that is too large for that."""
+    session = request.session_id or _session_of_user(request.user_id)
+    return Facts(session, session)
 
 
 def _session_of_user(user_id: str | None) -> str | None:

@@ -261,7 +261,8 @@ class Recorder:
             begun = self._begun.get(exchange.id)
             was_written = begun is not None
             if begun is None:
-                begun = self._recording.begun(exchange, bodies=self.settings.bodies)
+                kept = self.settings
+                begun = self._recording.begun(exchange, bodies=kept.bodies, max_request=kept.max_request)
                 self._breathe()
             if item.ended:
                 return self._recording.whole(exchange, begun, was_written=was_written)

@@ -7,7 +7,7 @@ from typing import Any
 from claude_proxy.credentials.brought import brought_secrets, is_harmless
 from claude_proxy.exchange import Attempt, Exchange
 from claude_proxy.ledger.cost import Cost
-from claude_proxy.ledger.facts import Facts, read_facts
+from claude_proxy.ledger.facts import Facts, few_facts, read_facts
 from claude_proxy.ledger.record import AttemptRecord, Bodies, ExchangeRecord, Kept
 from claude_proxy.ledger.store import Change
 from claude_proxy.logline import REDACTED, SHORTEST_SECRET
@@ -40,10 +40,12 @@ class Recording:
         self._known_secrets = known_secrets
         self._cost = cost
 
-    def begun(self, exchange: Exchange, *, bodies: bool) -> Begun:
+    def begun(self, exchange: Exchange, *, bodies: bool, max_request: int) -> Begun:
         """What its beginning tells. Whether bodies are kept is decided here, for its end too."""
-        secrets = frozenset({*self._known(), *brought_secrets(exchange.request)})
-        return Begun(read_facts(exchange.request), secrets, bodies)
+        request = exchange.request
+        small = len(request.text) <= max_request
+        secrets = frozenset({*self._known(), *brought_secrets(request)})
+        return Begun(read_facts(request) if small else few_facts(request), secrets, bodies and small)
 
     def beginning(self, exchange: Exchange, begun: Begun) -> Change:
         """Of what does not change any more: the exchange is under way, in another thread."""

@@ -46,6 +46,7 @@ def test_what_is_no_such_url_is_refused_and_no_secret_repeated(tmp_path: Path, u
 
 def test_each_can_be_set(tmp_path: Path) -> None:
     text = "{enabled: false, keep: 7d, max_size: 100MiB, bodies: false, max_answer: 1MiB, flush_interval: 50ms,"
+    text += " max_request: 2MiB,"
     found = loaded(tmp_path, text + " queue_records: 5, queue_size: 1KiB}")
     path = Path("/home/someone/.local/share/claude-proxy/ledger.db")
-    assert found == LedgerSettings(False, path, Retention(7 * 86400, 100 << 20), False, 1 << 20, 0.05, 5, 1024)
+    assert found == LedgerSettings(False, path, Retention(7 * 86400, 100 << 20), False, 1 << 20, 2 << 20, 0.05, 5, 1024)

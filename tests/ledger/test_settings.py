@@ -10,6 +10,6 @@ from claude_proxy.ledger.store import Retention
 
 
 def test_settings_do_not_change() -> None:
-    settings = LedgerSettings(True, Path("/x"), Retention(1, 2), True, 3, 0.1, 4, 5)
+    settings = LedgerSettings(True, Path("/x"), Retention(1, 2), True, 3, 6, 0.1, 4, 5)
     with pytest.raises(FrozenInstanceError):
         settings.bodies = False  # type: ignore[misc]  # that is what is tried

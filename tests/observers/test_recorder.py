@@ -45,6 +45,7 @@ class Recorded:
             "retention": Retention(0, 0),
             "bodies": True,
             "max_answer": 1 << 20,
+            "max_request": 16 << 20,
             "flush_interval": 0.01,
             "queue_records": 100,
             "queue_size": 1 << 20,

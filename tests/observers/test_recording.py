@@ -24,7 +24,7 @@ def recording(*secrets: str) -> Recording:
 
 def whole(of: Exchange, *secrets: str, bodies: bool = True, was_written: bool = False) -> Change:
     made = recording(*secrets)
-    return made.whole(of, made.begun(of, bodies=bodies), was_written=was_written)
+    return made.whole(of, made.begun(of, bodies=bodies, max_request=1 << 20), was_written=was_written)
 
 
 def answered(*blocks: bytes, limit: int = 1000, **fields: Any) -> Exchange:
@@ -36,7 +36,7 @@ def answered(*blocks: bytes, limit: int = 1000, **fields: Any) -> Exchange:
 
 def test_a_beginning_tells_what_does_not_change_any_more() -> None:
     made, of = recording(), exchange(message_request(query="beta=true"))
-    change = made.beginning(of, made.begun(of, bodies=True))
+    change = made.beginning(of, made.begun(of, bodies=True, max_request=1 << 20))
     assert change.record.end is None
     assert change.record.attempts == ()
     assert (change.record.id, change.record.accepted, change.record.query) == (of.id, of.accepted, "beta=true")

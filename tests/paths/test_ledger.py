@@ -178,6 +178,21 @@ async def test_without_bodies_neither_prompts_nor_answers_nor_headers_are_kept(t
     assert (conversation.first_message, condition.blocks) == (None, 0)
 
 
+async def test_of_a_request_that_is_too_large_all_is_kept_but_its_bodies(tmp_path: Path) -> None:
+    async with recorded(tmp_path, says(), ledger={"max_request": "1KiB"}) as (daemon, _, ledger):
+        for text in ("short", "long " * 1000):
+            body = {"model": "claude-opus-4-8", "max_tokens": 9, "messages": [{"role": "user", "content": text}]}
+            assert (await ask(f"{daemon.url}/v1/messages", body, claude_headers(LOGIN))).status == 200
+        large, small = await ledger.ended(2)
+        bodies = ledger.reader.bodies(large.id)
+    assert (small.kept, large.kept) == (Kept.WHOLE, Kept.NONE)
+    assert (large.session, large.first_message, large.message_count) == (SESSION, None, None)
+    assert large.usage == small.usage
+    assert large.request_bytes > 5000
+    assert bodies is not None
+    assert (bodies.request, bodies.answer) == (None, None)
+
+
 async def test_of_a_long_answer_the_beginning_is_kept(tmp_path: Path) -> None:
     events = text_stream("long " * 2000)
     async with recorded(tmp_path, streams(events), ledger={"max_answer": "1KiB"}) as (daemon, _, ledger):
