@@ -8,20 +8,8 @@ from typing import Any
 from claude_proxy.ledger.packing import pack, unpack
 from claude_proxy.ledger.record import AttemptRecord, ExchangeRecord, Kept
 from claude_proxy.ledger.store import By, Total
-from claude_proxy.wire.usage import Iteration, Usage
+from claude_proxy.wire.usage import COUNTS, Iteration, Usage
 
-USAGE_COLUMNS = (
-    "input_tokens",
-    "output_tokens",
-    "cache_creation_input_tokens",
-    "cache_read_input_tokens",
-    "cache_creation_5m_input_tokens",
-    "cache_creation_1h_input_tokens",
-    "thinking_tokens",
-    "web_search_requests",
-    "web_fetch_requests",
-    "code_execution_requests",
-)
 _PLAIN_COLUMNS = (
     "id",
     "accepted",
@@ -44,7 +32,7 @@ _PLAIN_COLUMNS = (
     "kept",
     "altered",
 )
-COLUMNS = (*_PLAIN_COLUMNS, *USAGE_COLUMNS, "more")
+COLUMNS = (*_PLAIN_COLUMNS, *COUNTS, "more")
 """Of the table `exchange`, in the order of `row`; `number` and `epoch` are the ledger's own."""
 
 SUMS = tuple(field.name for field in fields(Total) if field.name != "key")
@@ -64,7 +52,7 @@ def row(record: ExchangeRecord) -> list[Any]:
     usage = record.usage
     return [
         *(getattr(record, name) for name in _PLAIN_COLUMNS),
-        *(getattr(usage, name) for name in USAGE_COLUMNS),
+        *(getattr(usage, name) for name in COUNTS),
         pack(json.dumps(_more(record), separators=(",", ":"), ensure_ascii=False).encode("utf-8", "surrogatepass")),
     ]
 
@@ -73,7 +61,7 @@ def record(number: int, values: Sequence[Any]) -> ExchangeRecord:
     """The record of such a row. Raises ValueError where it is damaged."""
     named = dict(zip(COLUMNS, values, strict=True))
     more = json.loads(unpack(named.pop("more")).decode("utf-8", "surrogatepass"))
-    usage = {name: named.pop(name) for name in USAGE_COLUMNS}
+    usage = {name: named.pop(name) for name in COUNTS}
     try:
         named["kept"], named["altered"] = Kept(named["kept"]), bool(named["altered"])
         return ExchangeRecord(
@@ -94,7 +82,7 @@ def _more(of: ExchangeRecord) -> dict[str, Any]:
         more["rate_limit"] = dict(of.rate_limit)
     if of.attempts:
         more["attempts"] = [attempt_shown(attempt) for attempt in of.attempts]
-    if beside := {name: value for name, value in usage_shown(of.usage).items() if name not in USAGE_COLUMNS}:
+    if beside := {name: value for name, value in usage_shown(of.usage).items() if name not in COUNTS}:
         more["usage"] = beside
     return more
 
@@ -102,7 +90,7 @@ def _more(of: ExchangeRecord) -> dict[str, Any]:
 def usage_shown(usage: Usage) -> dict[str, Any]:
     """What is said of it, as JSON can write it."""
     shown: dict[str, Any] = {
-        name: value for name in (*USAGE_COLUMNS, *_MORE_OF_USAGE) if (value := getattr(usage, name)) is not None
+        name: value for name in (*COUNTS, *_MORE_OF_USAGE) if (value := getattr(usage, name)) is not None
     }
     if usage.iterations is not None:
         shown["iterations"] = [

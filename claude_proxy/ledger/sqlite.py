@@ -11,11 +11,12 @@ from claude_proxy.ledger.blocks import EPOCH, Cutting, Redaction
 from claude_proxy.ledger.packing import pack
 from claude_proxy.ledger.record import Bodies, ExchangeRecord, Kept
 from claude_proxy.ledger.retention import prune_step
-from claude_proxy.ledger.rows import COLUMNS, KEY, SUMS, USAGE_COLUMNS, row
+from claude_proxy.ledger.rows import COLUMNS, KEY, SUMS, row
 from claude_proxy.ledger.sqlite_file import open_to_write, told
 from claude_proxy.ledger.sqlite_reader import SqliteReader, remainders
 from claude_proxy.ledger.store import BUCKET, Change, LedgerBusy, Retention, Total
 from claude_proxy.wire.headers import Headers
+from claude_proxy.wire.usage import COUNTS
 
 _INSERT = "INSERT INTO exchange ({}, epoch) VALUES ({}?)".format(
     ", ".join(f'"{name}"' for name in COLUMNS), "?, " * len(COLUMNS)
@@ -232,7 +233,7 @@ def _sums(record: ExchangeRecord) -> list[int]:
         "unpriced_tokens": record.unpriced_tokens,
         "unpriced_requests": int(record.unpriced_tokens > 0),
     }
-    named.update((name, getattr(record.usage, name) or 0) for name in USAGE_COLUMNS)
+    named.update((name, getattr(record.usage, name) or 0) for name in COUNTS)
     return [named[name] for name in SUMS]
 
 

@@ -7,21 +7,9 @@ from typing import Any
 from claude_proxy.ledger.cost import dollars
 from claude_proxy.ledger.record import AttemptRecord, ExchangeRecord
 from claude_proxy.ledger.store import Conversation, Total
-from claude_proxy.wire.usage import Usage
+from claude_proxy.wire.usage import COUNTS, Usage
 
 _LIMITS = ("requests", "tokens", "input-tokens", "output-tokens")
-_COUNTS = (
-    "input_tokens",
-    "output_tokens",
-    "cache_creation_input_tokens",
-    "cache_read_input_tokens",
-    "cache_creation_5m_input_tokens",
-    "cache_creation_1h_input_tokens",
-    "thinking_tokens",
-    "web_search_requests",
-    "web_fetch_requests",
-    "code_execution_requests",
-)
 
 
 def moment(seconds: float) -> str:
@@ -89,7 +77,7 @@ def attempt_shown(attempt: AttemptRecord) -> dict[str, Any]:
 
 def usage_shown(usage: Usage) -> dict[str, Any]:
     """By the names of Anthropic's API, the nested ones flat; null is what was not said."""
-    counts: dict[str, Any] = {name: getattr(usage, name) for name in _COUNTS}
+    counts: dict[str, Any] = {name: getattr(usage, name) for name in COUNTS}
     return counts | {"service_tier": usage.service_tier, "speed": usage.speed, "inference_geo": usage.inference_geo}
 
 
@@ -111,7 +99,7 @@ def total_shown(total: Total) -> dict[str, Any]:
         "requests": total.requests,
         "failures": total.failures,
         "tokens": tokens_of(total),
-        "usage": {name: getattr(total, name) for name in _COUNTS},
+        "usage": {name: getattr(total, name) for name in COUNTS},
         "cost": {
             "listValue": dollars(total.list_value),
             "billed": dollars(total.billed),

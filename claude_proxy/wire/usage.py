@@ -18,6 +18,21 @@ LARGEST_COUNT = 10**9
 """What is more in one answer is no count: sums of tokens and of money stay within 64 bits."""
 
 
+COUNTS = (
+    "input_tokens",
+    "output_tokens",
+    "cache_creation_input_tokens",
+    "cache_read_input_tokens",
+    "cache_creation_5m_input_tokens",
+    "cache_creation_1h_input_tokens",
+    "thinking_tokens",
+    "web_search_requests",
+    "web_fetch_requests",
+    "code_execution_requests",
+)
+"""The fields of `Usage` that are numbers."""
+
+
 @dataclass(slots=True)
 class Usage:
     """Tokens and requests of server tools as Anthropic counts them, from the beginning of the answer. None: not said.
