@@ -99,8 +99,17 @@ async def test_without_the_password_nothing_is_seen(daemon: Daemon) -> None:
 
 
 async def test_what_is_forgotten_is_gone(daemon: Daemon) -> None:
-    await ask(f"{daemon.url}/v1/messages", claude_body(), claude_headers({"Authorization": f"Bearer {CANARY}"}))
-    await when(daemon, "/api/requests", lambda found: all(one["response"] for one in found["requests"]))
+    reply = await ask(f"{daemon.url}/v1/messages", claude_body(), claude_headers({"Authorization": f"Bearer {CANARY}"}))
+    newest = reply.headers["x-claude-proxy-request-id"]
+    # What is written later than that would not be forgotten.
+    await when(
+        daemon,
+        "/api/requests",
+        lambda found: (
+            newest in {one["requestId"] for one in found["requests"]}
+            and all(one["response"] for one in found["requests"])
+        ),
+    )
     assert (await knock(daemon, "/api/requests", method="DELETE")).status == 403
     answer = await knock(daemon, "/api/requests", ("X-Requested-With", "a test"), method="DELETE")
     assert answer.status == 200
