@@ -47,7 +47,7 @@ def env(shell: str, url: str | None, path: Path | None, *, unset: bool, force: b
         warn(wiring.hangs(where, health))
     else:
         wiring.must_answer(where, health, otherwise="nothing was printed", force="have the lines")
-    for name, value in wiring.wire(where, health, os.environ).variables.items():
+    for name, value in wiring.wire(where, health, os.environ, ask_keychain=False).variables.items():
         click.echo(set_line(syntax, name, value))
     warn(*wiring.spoilers(where, health, places, os.environ, Path.cwd()))
 

@@ -42,7 +42,7 @@ def run(url: str | None, path: Path | None, program: tuple[str, ...], *, force: 
         warn(wiring.hangs(where, health))
     else:
         wiring.must_answer(where, health, otherwise="nothing was started", force="start it")
-    variables = wiring.wire(where, health, os.environ).variables
+    variables = wiring.wire(where, health, os.environ, ask_keychain=False).variables
     warn(*wiring.spoilers(where, health, places, os.environ, Path.cwd()))
     _become(program, {**os.environ, **variables})
 

@@ -62,13 +62,16 @@ def _nobody(silence: Silence) -> str:
     return silence.reason if silence.taken else f"nothing answers there ({silence.reason})"
 
 
-def wire(url: str, health: Health | Silence, environment: Mapping[str, str]) -> Wiring:
-    """The variables with which Claude Code uses the daemon at this URL. What `environment` says of Haiku is kept."""
+def wire(url: str, health: Health | Silence, environment: Mapping[str, str], *, ask_keychain: bool = True) -> Wiring:
+    """The variables with which Claude Code uses the daemon at this URL. What `environment` says of Haiku is kept.
+
+    `ask_keychain`: whether a key that the daemon has not read yet is worth the time that the keychain takes.
+    """
     looked_for: list[str] = []
 
     def is_stored(source: str) -> bool:
         looked_for.append(source)
-        return haiku.key_is_stored(source)
+        return haiku.key_is_stored(source, ask_keychain=ask_keychain)
 
     elsewhere = haiku.goes_elsewhere(health, is_stored) if isinstance(health, Health) else None
     variables = {BASE_URL: url, TOOL_SEARCH: "true"}

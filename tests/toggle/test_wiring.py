@@ -1,5 +1,6 @@
 """The wiring: which variables lead to the daemon, and what is said where they would lead nowhere."""
 
+import subprocess
 from collections.abc import Mapping
 from typing import Any
 
@@ -46,6 +47,26 @@ def test_it_is_known_where_a_key_was_looked_for(user: User) -> None:
     found = health("not read", source=f"file:{user.home}/key")
     assert wire(URL, found, {}).looked_for == (f"file:{user.home}/key",)
     assert wire(URL, health(), {}).looked_for == ()
+
+
+def test_no_keychain_is_asked_where_that_would_take_too_long(user: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", str(user.home))
+    asked: list[list[str]] = []
+
+    def no_key(command: list[str], **_: object) -> subprocess.CompletedProcess[bytes]:
+        asked.append(command)
+        return subprocess.CompletedProcess(command, 1)
+
+    monkeypatch.setattr(subprocess, "run", no_key)
+    waiting = health("not read", source="keyring:minimax")
+    assert HAIKU_MODEL not in wire(URL, waiting, {}).variables
+    assert len(asked) == 1
+    assert HAIKU_MODEL not in wire(URL, waiting, {}, ask_keychain=False).variables
+    assert len(asked) == 1
+    noted = user.home / "claude-proxy/keys/minimax"
+    noted.parent.mkdir(parents=True)
+    noted.touch()
+    assert HAIKU_MODEL in wire(URL, waiting, {}, ask_keychain=False).variables
 
 
 def test_an_address_that_is_given_needs_no_configuration(user: User) -> None:
