@@ -39,6 +39,7 @@ CREATE INDEX exchange_conversation ON exchange (conversation, accepted, number);
 CREATE INDEX exchange_asked_model ON exchange (asked_model, accepted, number);
 CREATE INDEX exchange_model ON exchange (model, accepted, number);
 CREATE INDEX exchange_project ON exchange (project, accepted, number);
+CREATE INDEX exchange_upstream ON exchange (upstream, accepted, number);
 CREATE INDEX exchange_not_complete ON exchange (accepted, number) WHERE "end" <> 'complete';
 CREATE INDEX exchange_epoch ON exchange (epoch, number) WHERE epoch IS NOT NULL;
 CREATE INDEX exchange_unfinished ON exchange (accepted) WHERE "end" IS NULL;
