@@ -25,7 +25,7 @@ class Systemd:
     def program(self) -> str | None:
         try:
             text = (self._directory / _SERVICE).read_text("utf-8")
-        except OSError:
+        except (OSError, UnicodeDecodeError):
             return None
         found = re.search(r'^ExecStart=(?:"((?:\\.|[^"\\\n])+)"|(\S+))', text, re.MULTILINE)
         if found is None:

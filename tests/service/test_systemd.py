@@ -41,6 +41,14 @@ def test_the_program_of_an_installed_unit_is_read_back(tmp_path: Path, program: 
     assert found.program() == program
 
 
+def test_a_unit_that_is_no_text_names_no_program(tmp_path: Path) -> None:
+    found = systemd(tmp_path)
+    for path in found.files():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"ExecStart=/caf\xe9")
+    assert found.program() is None
+
+
 def test_the_program_of_the_unit_that_is_installed_by_hand_lies_in_the_home(tmp_path: Path) -> None:
     (tmp_path / ".config/systemd/user").mkdir(parents=True)
     shutil.copy(REPOSITORY / "systemd/claude-proxy.service", tmp_path / ".config/systemd/user")
