@@ -1,7 +1,6 @@
 """The ledger in an SQLite file, as others read it: a connection of their own that cannot write."""
 
 import json
-import os
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -220,7 +219,7 @@ class SqliteReader:
         """The connection; another where another file lies there by now, None where none does."""
         with told(self.path):
             try:
-                inode = os.stat(self.path).st_ino  # noqa: PTH116 - for its number
+                inode = self.path.stat().st_ino
             except FileNotFoundError:
                 inode = 0
             if inode != self._inode:
@@ -297,6 +296,6 @@ def _headers(packed: bytes | None) -> Headers | None:
 
 def _size(path: str) -> int:
     try:
-        return os.stat(path).st_size  # noqa: PTH116 - for its size
+        return Path(path).stat().st_size
     except FileNotFoundError:
         return 0
