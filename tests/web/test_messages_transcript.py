@@ -1,12 +1,13 @@
 """What went to the client is kept for those who watch: by reference, up to a limit, and only if that is wanted."""
 
+import asyncio
 from pathlib import Path
 
 import pytest
 
 from claude_proxy.exchange import Transcript
 from tests.client_requests import message_request
-from tests.stand_in import says, streams, text_stream
+from tests.stand_in import Received, Wire, says, streams, text_stream
 from tests.web.test_messages_writing import EVENTS, STREAM, Door, door, stream_of
 
 WHOLE = message_request()
@@ -29,6 +30,28 @@ async def test_a_transcript_holds_what_the_client_got(tmp_path: Path, body: byte
     assert b"".join(transcript.blocks) == got
     assert (transcript.size, transcript.cut) == (len(got), False)
     assert "Content-Type" in headers
+
+
+async def test_a_transcript_holds_each_event_that_comes_by_itself(tmp_path: Path) -> None:
+    on = asyncio.Event()
+
+    async def answer(_: Received, wire: Wire) -> None:
+        await wire.start_stream()
+        for event in EVENTS:
+            await wire.chunk(event)
+            await on.wait()
+            on.clear()
+        await wire.end()
+
+    async with door(tmp_path, answer) as told:
+        told.house.forwarder.keeps = 1 << 20
+        async with told.asked("POST", "/v1/messages", body=STREAM.body) as client:
+            for event in EVENTS:
+                assert await client.read_until(lambda so_far, e=event: e in so_far.raw)  # type: ignore[misc]  # bound at once
+                on.set()
+            transcript = (await told.exchange()).transcript
+    assert transcript is not None
+    assert transcript.blocks == EVENTS
 
 
 async def test_a_transcript_holds_how_a_broken_stream_was_ended(tmp_path: Path) -> None:
