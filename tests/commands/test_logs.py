@@ -168,7 +168,9 @@ async def test_what_comes_is_followed_and_sigint_ends_it_with_130(macos: Path, t
 @pytest.mark.parametrize("follow", ["", "-f"])
 async def test_a_reader_that_has_enough_ends_it_without_a_word(linux: Programs, follow: str) -> None:
     if follow:
-        linux.put("journalctl", f"echo $$ > {linux.home}/pid; tail -n +2 {linux.home}/journal; exec sleep 600")
+        # A daemon that goes on: that nobody reads any more is noticed with the next line.
+        goes_on = f"tail -n +2 {linux.home}/journal; while :; do echo level=info event=next; sleep 0.1; done"
+        linux.put("journalctl", f"echo $$ > {linux.home}/pid; {goes_on}")
     command = f"{sys.executable} -m claude_proxy logs -n 300 {follow} | head -n 1"
     process = await asyncio.create_subprocess_shell(
         command,

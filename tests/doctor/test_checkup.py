@@ -2,10 +2,13 @@
 
 import json
 import re
+from collections.abc import Iterator
 
 import pytest
 
 from claude_proxy.doctor.checkup import SECTIONS
+from claude_proxy.doctor.finding import Finding, ok
+from claude_proxy.doctor.whole_case import WholeCase
 from tests.doctor.patient import Patient, assert_well, broken, finding, first, mended
 from tests.house.source import REPOSITORY
 
@@ -36,10 +39,14 @@ async def test_what_comes_later_is_told_as_well_and_the_first_is_on_top(routed: 
     assert finding(report, "upstreams.reachable")["mark"] == "skip"
 
 
-async def test_what_nobody_has_thought_of_keeps_nothing_back_of_what_comes_later(routed: Patient) -> None:
-    unit = routed.home / ".config/systemd/user/claude-proxy.service"
-    unit.parent.mkdir(parents=True)
-    unit.write_bytes(b"ExecStart=\xff")
+async def test_what_nobody_has_thought_of_keeps_nothing_back_of_what_comes_later(
+    routed: Patient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unthought_of(case: WholeCase) -> Iterator[Finding]:
+        yield ok("so far so good")
+        raise UnicodeDecodeError("utf-8", b"sk-ant-oat01-FAKE\xff", 17, 18, "invalid start byte")
+
+    monkeypatch.setitem(SECTIONS["Service"], "service.program", unthought_of)
     report = await routed.ask()
     found = first(report)
     assert (found["check"], found["mark"]) == ("service.program", "fail")
