@@ -42,11 +42,11 @@ def drop_foreign_thinking(request: ClientRequest) -> Members | None:
     What stays keeps its bytes. A turn of nothing but such thinking goes whole: an empty one would be refused.
     """
     assert request.members is not None
+    if _MARK_BYTES not in request.members.text:
+        return None  # nearly always: no copy of the messages is made for it
     messages = request.members.raw("messages")
-    if messages is None or _MARK_BYTES not in messages:
-        return None
     turns = json_parts.listed(messages)
-    if turns is None:
+    if messages is None or turns is None:
         return None
     empty: set[int] = set()
     changed = False

@@ -45,6 +45,7 @@ _NEVER_UP = HOP_BY_HOP | _SET_BY_US
 _NEVER_DOWN = HOP_BY_HOP | _NOT_FOR_CLIENTS
 
 OWN_PREFIX = "x-claude-proxy-"
+_NOT_FROM_UPSTREAMS = (OWN_PREFIX, "access-control-", "proxy-")
 
 
 @lru_cache(maxsize=2048)
@@ -63,11 +64,14 @@ def first(headers: Iterable[tuple[str, str]], name: str) -> str | None:
 
 def nominated(headers: Iterable[tuple[str, str]]) -> frozenset[str]:
     """The names that `Connection` makes hop-by-hop; empty for most requests."""
-    names: set[str] = set()
-    for key, value in headers:
-        if canonical(key) == "connection":
-            names.update(canonical(part.strip()) for part in value.split(","))
-    return frozenset(names)
+    values = [value for key, value in headers if canonical(key) == "connection"]
+    return _members(",".join(values)) if values else frozenset()
+
+
+@lru_cache(maxsize=64)
+def _members(value: str) -> frozenset[str]:
+    """The members of a list of names; nearly every client sends the same one each time."""
+    return frozenset([canonical(part.strip()) for part in value.split(",")])
 
 
 def nominates_end_to_end(headers: Iterable[tuple[str, str]]) -> bool:
@@ -83,9 +87,11 @@ def for_upstream(headers: Iterable[tuple[str, str]], access_header: str = "") ->
     pairs = tuple(headers)
     dropped = _NEVER_UP | nominated(pairs) | {canonical(access_header)}
     return tuple(
-        (key, value)
-        for key, value in pairs
-        if (name := canonical(key)) not in dropped and not name.startswith(OWN_PREFIX)
+        [
+            (key, value)
+            for key, value in pairs
+            if (name := canonical(key)) not in dropped and not name.startswith(OWN_PREFIX)
+        ]
     )
 
 
@@ -94,7 +100,7 @@ def for_stranger(headers: Iterable[tuple[str, str]]) -> Headers:
 
     An allow-list, since every other header may identify the user or the client.
     """
-    return tuple((key, value) for key, value in headers if canonical(key) in {"accept", "content-type"})
+    return tuple([(key, value) for key, value in headers if canonical(key) in {"accept", "content-type"}])
 
 
 def for_client(headers: Iterable[tuple[str, str]]) -> Headers:
@@ -102,15 +108,17 @@ def for_client(headers: Iterable[tuple[str, str]]) -> Headers:
     pairs = tuple(headers)
     dropped = _NEVER_DOWN | nominated(pairs)
     return tuple(
-        (key, value)
-        for key, value in pairs
-        if (name := canonical(key)) not in dropped and not name.startswith((OWN_PREFIX, "access-control-", "proxy-"))
+        [
+            (key, value)
+            for key, value in pairs
+            if (name := canonical(key)) not in dropped and not name.startswith(_NOT_FROM_UPSTREAMS)
+        ]
     )
 
 
 def without(headers: Iterable[tuple[str, str]], *names: str) -> Headers:
     """The headers but those named, compared canonically."""
-    return tuple((key, value) for key, value in headers if canonical(key) not in names)
+    return tuple([(key, value) for key, value in headers if canonical(key) not in names])
 
 
 def append_to_list(headers: Iterable[tuple[str, str]], name: str, member: str) -> Headers:

@@ -46,40 +46,42 @@ class _Key:
 
     __slots__ = ("name",)
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, _: type, name: str) -> None:
+        """As the decoder calls for it, with the type that it wants."""
         self.name = name
 
 
-_decode_members = msgspec.json.Decoder(dict[_Key, msgspec.Raw], dec_hook=lambda _, name: _Key(name)).decode
+_decode_members = msgspec.json.Decoder(dict[_Key, msgspec.Raw], dec_hook=_Key).decode
 _decode_value = msgspec.json.decode
 
 
 class Members:
     """The top-level members of a JSON object, in order, their values as raw bytes."""
 
-    __slots__ = ("_pairs", "text")
+    __slots__ = ("_values", "text")
 
-    def __init__(self, text: bytes, known: list[tuple[str, msgspec.Raw]] | None = None) -> None:
+    def __init__(self, text: bytes, known: dict[str, msgspec.Raw] | None = None) -> None:
         """Raises BadBody where the text is not one JSON object with distinct names, in valid UTF-8.
 
-        With its `known` members it is not read again.
+        With its `known` members, in their order, it is not read again.
         """
         self.text = text
         if known is not None:
-            self._pairs = known
+            self._values = known
             return
         try:
             if not text.isascii():
                 _look_at_encoding(text)  # msgspec skips over values without
-            self._pairs = [(key.name, value) for key, value in _decode_members(text).items()]
+            members = _decode_members(text)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise BadBody(_reason(error)) from None
-        if len({name for name, _ in self._pairs}) != len(self._pairs):
+        self._values = {key.name: value for key, value in members.items()}
+        if len(self._values) != len(members):
             raise BadBody("a name stands twice in the top-level object: two readers would disagree about it")
 
     def get(self, name: str) -> Any:
         """The decoded value of a member; None where it is absent, or holds what no number or text here can hold."""
-        raw = self.raw(name)
+        raw = self._values.get(name)
         try:
             return None if raw is None else _decode_value(raw)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueError):
@@ -87,7 +89,8 @@ class Members:
 
     def raw(self, name: str) -> bytes | None:
         """A member's value as it was written, or None."""
-        return next((bytes(memoryview(value)) for key, value in self._pairs if key == name), None)
+        value = self._values.get(name)
+        return None if value is None else bytes(memoryview(value))
 
     def replace(self, name: str, value: object) -> bytes:
         """The text with one member's value replaced; not another byte changes. The member must be there."""
@@ -96,7 +99,7 @@ class Members:
     def replace_raw(self, name: str, value: bytes) -> bytes:
         """As `replace`, with a value that is JSON text already."""
         at = self.text.index(b"{") + 1
-        for key, raw in self._pairs:
+        for key, raw in self._values.items():
             colon = _MEMBER.match(self.text, at)
             assert colon is not None, "the walk follows what the decoder has accepted"
             start, end = colon.end(), colon.end() + len(memoryview(raw))
@@ -109,12 +112,11 @@ class Members:
         """Members in which this one has this value, as JSON text; where it is absent it is put before the others.
         Not another byte changes, and nothing is read again."""
         new = msgspec.Raw(value)
-        if self.raw(name) is not None:
-            pairs = [(key, new if key == name else raw) for key, raw in self._pairs]
-            return Members(self.replace_raw(name, value), pairs)
+        if name in self._values:
+            return Members(self.replace_raw(name, value), self._values | {name: new})
         at = self.text.index(b"{") + 1
-        added = json.dumps(name).encode() + b":" + value + (b"," if self._pairs else b"")
-        return Members(b"".join((self.text[:at], added, self.text[at:])), [(name, new), *self._pairs])
+        added = json.dumps(name).encode() + b":" + value + (b"," if self._values else b"")
+        return Members(b"".join((self.text[:at], added, self.text[at:])), {name: new} | self._values)
 
 
 def _look_at_encoding(text: bytes) -> None:
