@@ -2,8 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 
 from claude_proxy.exchange import End, Exchange, Observer, Transcript
 from claude_proxy.failures import (
@@ -31,45 +30,37 @@ class Forwarder:
         """How many bytes of each answer are kept for those who watch; None: none are."""
         self._observer = observer
 
-    @asynccontextmanager
-    async def forward(self, exchange: Exchange) -> AsyncIterator[Reply]:
-        """The reply, valid inside the block; its end releases the connection and closes the exchange.
+    def forward(self, exchange: Exchange) -> "Forwarding":
+        """Enters with the reply, valid inside the block; its end releases the connection and closes the exchange.
 
-        Raises ForwardingError where all targets failed.
+        Entering raises ForwardingError where all targets failed.
         """
-        reply: Reply | None = None
-        try:
-            reply = await self._first_good(exchange)
-            exchange.status = reply.status
-            exchange.first_byte = time.monotonic()
-            exchange.answer_headers = reply.headers
-            if self.keeps is not None:
-                exchange.transcript = Transcript(self.keeps)
-                if reply.body is not None:
-                    exchange.transcript.add(reply.body)
-            yield reply
-            exchange.end = End.COMPLETE if _is_complete(exchange, reply) else End.FAILED
-        except ProxyError as error:
+        return Forwarding(self, exchange)
+
+    def close(self, exchange: Exchange, reply: Reply | None, error: BaseException | None) -> None:
+        """Takes note of how an exchange has ended, `error` being what has ended it, and tells those who watch."""
+        if isinstance(error, ProxyError):
             exchange.failure = error.failure
             exchange.end = End.BROKEN if isinstance(error, StreamBroken) else End.FAILED
-            exchange.status = exchange.status or error.failure.client_status
-            raise
-        except (asyncio.CancelledError, GeneratorExit, ConnectionError):
+        elif isinstance(error, (asyncio.CancelledError, GeneratorExit, ConnectionError)):
             exchange.failure = Failure(FailureKind.CLIENT_GONE, "the client left")
             exchange.end = End.CLIENT_GONE
+        elif error is None and reply is not None and _is_complete(exchange, reply):
+            exchange.end = End.COMPLETE
+        else:
+            exchange.end = End.FAILED
+        if exchange.failure is not None:
             exchange.status = exchange.status or exchange.failure.client_status
-            raise
-        finally:
-            exchange.ended = time.monotonic()
-            exchange.end = exchange.end or End.FAILED
-            if reply is not None:
-                exchange.usage = reply.usage.usage
-                reply.close()
-            elif exchange.end is End.CLIENT_GONE:
-                _keep_what_was_metered(exchange)
-            self._observer.closed(exchange)
+        exchange.ended = time.monotonic()
+        if reply is not None:
+            exchange.usage = reply.usage.usage
+            reply.close()
+        elif exchange.end is End.CLIENT_GONE:
+            _keep_what_was_metered(exchange)
+        self._observer.closed(exchange)
 
-    async def _first_good(self, exchange: Exchange) -> Reply:
+    async def first_good(self, exchange: Exchange) -> Reply:
+        """The first good reply of the targets in order. Raises ForwardingError."""
         routes, attempts = self.routes, self.attempts
         if exchange.request.members is None:
             decision = Decision("pass-through", routes.default_native()[:1], "names no model")
@@ -89,6 +80,36 @@ class Forwarder:
             exchange.upstream = target.upstream.name
             return reply
         raise ForwardingError(_told(failures))
+
+
+class Forwarding:
+    """One exchange on its way through the forwarder."""
+
+    __slots__ = ("_exchange", "_forwarder", "_reply")
+
+    def __init__(self, forwarder: Forwarder, exchange: Exchange) -> None:
+        self._forwarder = forwarder
+        self._exchange = exchange
+        self._reply: Reply | None = None
+
+    async def __aenter__(self) -> Reply:
+        forwarder, exchange = self._forwarder, self._exchange
+        try:
+            reply = self._reply = await forwarder.first_good(exchange)
+        except BaseException as error:
+            forwarder.close(exchange, None, error)
+            raise
+        exchange.status = reply.status
+        exchange.first_byte = time.monotonic()
+        exchange.answer_headers = reply.headers
+        if forwarder.keeps is not None:
+            exchange.transcript = Transcript(forwarder.keeps)
+            if reply.body is not None:
+                exchange.transcript.add(reply.body)
+        return reply
+
+    async def __aexit__(self, _: object, error: BaseException | None, __: object) -> None:
+        self._forwarder.close(self._exchange, self._reply, error)
 
 
 def _keep_what_was_metered(exchange: Exchange) -> None:

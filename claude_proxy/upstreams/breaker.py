@@ -5,7 +5,7 @@ passed; each opening in a row doubles the cooldown, up to `max_cooldown`. A fail
 quota window, `retry-after`) opens it for just that long, a transient rate limit for one plain cooldown, and a
 refused credential for good: another credential has another breaker (`breakers.py`). Then half-open: one probe
 passes; its success closes the breaker, its failure opens it again. A probe that ends in neither (its client left)
-frees its place: an admission is a `with` block, so that no end goes unnoticed.
+frees its place.
 
 What a probe closed is on probation: until an answer has come whole, the next counted failure opens it again.
 
@@ -17,8 +17,7 @@ refusal we know.
 import logging
 import math
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -43,6 +42,32 @@ class BreakerState(StrEnum):
     HALF_OPEN = "half_open"
 
 
+class Admission:
+    """One request's passage through a breaker: a context, so that no end goes unnoticed."""
+
+    __slots__ = ("_breaker", "_mine", "_probe")
+
+    def __init__(self, breaker: "CircuitBreaker") -> None:
+        self._breaker = breaker
+        self._probe = self._mine = False
+
+    def __enter__(self) -> None:
+        breaker = self._breaker
+        if breaker.state is not BreakerState.CLOSED:
+            self._probe = True
+            self._mine = not breaker.probing
+            breaker.probing = True
+
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
+        breaker = self._breaker
+        if self._mine:
+            breaker.probing = False
+        if isinstance(error, AttemptFailed):
+            breaker.failed(error.failure, late=not self._probe)
+        elif error is None and self._probe:
+            breaker.probe_passed()
+
+
 class CircuitBreaker:
     """Says whether requests may pass, and learns from what becomes of them."""
 
@@ -64,7 +89,8 @@ class CircuitBreaker:
         """How many failures in a row were counted."""
         self._openings = 0
         self._open_until: float | None = None
-        self._probing = False
+        self.probing = False
+        """Whether its one probe is on its way."""
         self.reason = ""
         """Why it is open, in words; "" while it is closed."""
         self.cause: FailureKind | None = None
@@ -94,7 +120,7 @@ class CircuitBreaker:
     def admits(self, *, probe: bool = True) -> bool:
         """Whether a request would be let through now; one that cannot be a `probe` only while it is closed."""
         state = self.state
-        return state is BreakerState.CLOSED or (probe and state is BreakerState.HALF_OPEN and not self._probing)
+        return state is BreakerState.CLOSED or (probe and state is BreakerState.HALF_OPEN and not self.probing)
 
     def check(self, *, last_resort: bool = False, probe: bool = True) -> None:
         """Raises AttemptFailed where a request would not pass now: UNAVAILABLE, or NO_CREDENTIAL for a dead one."""
@@ -106,25 +132,10 @@ class CircuitBreaker:
         message = f"{self._name} is left alone for {wait:.0f} s more: {self.reason}"
         raise AttemptFailed(Failure(FailureKind.UNAVAILABLE, message, self._name, retry_after=wait))
 
-    @contextmanager
-    def admission(self, *, last_resort: bool = False) -> Iterator[None]:
+    def admission(self, *, last_resort: bool = False) -> "Admission":
         """One request's passage, from which it learns. Raises AttemptFailed where it may not pass, as `check`."""
         self.check(last_resort=last_resort)
-        probe = self.state is not BreakerState.CLOSED
-        mine = probe and not self._probing
-        if mine:
-            self._probing = True
-        try:
-            yield
-        except AttemptFailed as failed:
-            self.failed(failed.failure, late=not probe)
-            raise
-        else:
-            if probe and not self.dead:  # a credential may be refused while an earlier request with it is answered
-                self._close(counted=self._settings.failures - 1)
-        finally:
-            if mine:
-                self._probing = False
+        return Admission(self)
 
     def failed(self, failure: Failure, *, late: bool = True) -> None:
         """Takes note of a failure, where it concerns this breaker; most are no fault of the upstream's at all.
@@ -146,6 +157,11 @@ class CircuitBreaker:
         elif effect is BreakerEffect.OPEN:
             self._openings += 1
             self._open(self._named(failure), failure)
+
+    def probe_passed(self) -> None:
+        """A request that was let through while it was not closed has been answered."""
+        if not self.dead:  # a credential may be refused while an earlier request with it is answered
+            self._close(counted=self._settings.failures - 1)
 
     def ended_well(self) -> None:
         """An answer has come whole: failures are in a row no more. That one began well is not enough."""

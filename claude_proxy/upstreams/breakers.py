@@ -7,8 +7,7 @@ concern it.
 """
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
@@ -16,7 +15,7 @@ from typing import NamedTuple
 
 from claude_proxy.credentials.credential import Credential
 from claude_proxy.failures import AttemptFailed, BreakerEffect, Failure, FailureKind
-from claude_proxy.upstreams.breaker import BreakerSettings, BreakerState, CircuitBreaker
+from claude_proxy.upstreams.breaker import Admission, BreakerSettings, BreakerState, CircuitBreaker
 
 FORGOTTEN_AFTER = 3600.0
 """Seconds without a request after which the limit of a client's own login is forgotten: logins are renewed."""
@@ -63,6 +62,27 @@ class _Limit:
 
 
 _Key = tuple[int, str | None]
+
+
+class AdmissionByAll:
+    """One request's passage through all breakers that concern it."""
+
+    __slots__ = ("_admissions", "_breakers", "_caller")
+
+    def __init__(self, breakers: "Breakers", caller: Caller, admissions: Mapping[_Key | None, Admission]) -> None:
+        self._breakers = breakers
+        self._caller = caller
+        self._admissions = admissions
+
+    def __enter__(self) -> None:
+        for admission in self._admissions.values():
+            admission.__enter__()
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, AttemptFailed):
+            self._breakers.learn(error.failure, self._caller, self._admissions)
+        for admission in self._admissions.values():
+            admission.__exit__(kind, error, trace)
 
 
 class Breakers:
@@ -133,23 +153,18 @@ class Breakers:
         limit = self._limits.get((hash(credential.secret), None))
         return limit is not None and limit.breaker.dead
 
-    @contextmanager
-    def admission(self, caller: Caller, *, last_resort: bool = False) -> Iterator[None]:
+    def admission(self, caller: Caller, *, last_resort: bool = False) -> "AdmissionByAll":
         """One request's passage, from which they learn. Raises AttemptFailed where it may not pass."""
-        with ExitStack() as stack:
-            passed: set[_Key | None] = set()
-            for key, breaker in self._concerning(caller):
-                stack.enter_context(breaker.admission(last_resort=last_resort))
-                passed.add(key)
-            try:
-                yield
-            except AttemptFailed as failed:
-                scope = _scope(failed.failure)
-                key = (caller.who, caller.model if scope is Scope.MODEL else None)
-                # One that let this request pass has learnt it already, unless it was forgotten meanwhile.
-                if scope not in {None, Scope.API} and not (key in passed and key in self._limits):
-                    self._limit(key, caller).failed(failed.failure)
-                raise
+        concerning = self._concerning(caller)
+        return AdmissionByAll(self, caller, {key: each.admission(last_resort=last_resort) for key, each in concerning})
+
+    def learn(self, failure: Failure, caller: Caller, passed: Container[_Key | None]) -> None:
+        """Takes note of a limit that a request has met, where none of those that let it pass has."""
+        scope = _scope(failure)
+        key = (caller.who, caller.model if scope is Scope.MODEL else None)
+        # One that let this request pass has learnt it already, unless it was forgotten meanwhile.
+        if scope not in {None, Scope.API} and not (key in passed and key in self._limits):
+            self._limit(key, caller).failed(failure)
 
     def failed(self, failure: Failure) -> None:
         """Takes note of an answer that broke after the admission had ended."""

@@ -1,8 +1,23 @@
 """What is in flight, and whether the daemon is draining."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+
+class InFlight:
+    """A request is counted while the block runs."""
+
+    __slots__ = ("_drain",)
+
+    def __init__(self, drain: "Drain") -> None:
+        self._drain = drain
+
+    def __enter__(self) -> None:
+        self._drain.count(1)
+
+    def __exit__(self, *_: object) -> None:
+        self._drain.count(-1)
 
 
 class Drain:
@@ -16,21 +31,19 @@ class Drain:
         self.in_flight = 0
         self.draining = False
         self.refusing = False
-        self._empty = asyncio.Event()
-        self._empty.set()
+        self._emptied: asyncio.Event | None = None  # where somebody waits for it
         self._guests: set[asyncio.Timeout] = set()
 
-    @contextmanager
-    def request(self) -> Iterator[None]:
-        """One request in flight."""
-        self.in_flight += 1
-        self._empty.clear()
-        try:
-            yield
-        finally:
-            self.in_flight -= 1
-            if self.in_flight == 0:
-                self._empty.set()
+    def request(self) -> "InFlight":
+        """One request in flight, until the block ends."""
+        return InFlight(self)
+
+    def count(self, more: int) -> None:
+        """So many more are in flight, or fewer."""
+        self.in_flight += more
+        if self.in_flight == 0 and self._emptied is not None:
+            self._emptied.set()
+            self._emptied = None
 
     @asynccontextmanager
     async def guest(self) -> AsyncIterator[None]:
@@ -59,4 +72,6 @@ class Drain:
 
     async def empty(self) -> None:
         """Returns once nothing is in flight."""
-        await self._empty.wait()
+        if self.in_flight:
+            self._emptied = self._emptied or asyncio.Event()
+            await self._emptied.wait()
