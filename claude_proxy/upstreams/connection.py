@@ -9,7 +9,7 @@ import asyncio
 import re
 import ssl
 from collections.abc import Callable, Iterable
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, Self
 
 import aiohttp
@@ -252,9 +252,8 @@ class Pool(aiohttp.TCPConnector):
             if egress.proxy_authorization is not None:
                 headers = (*headers, ("Proxy-Authorization", egress.proxy_authorization))
         head = _head(method, target, asked.headers["Host"], headers, len(body))
-        timeout = aiohttp.ClientTimeout(total=None, connect=connect_timeout, sock_connect=connect_timeout)
         try:
-            connection = await self.connect(asked, [], timeout)
+            connection = await self.connect(asked, [], _limited(connect_timeout))
         except TimeoutError as error:
             raise aiohttp.ConnectionTimeoutError("no connection in time") from error
         except aiohttp.ClientError as error:
@@ -286,6 +285,11 @@ class Pool(aiohttp.TCPConnector):
         if upload is not None:
             call.uploading(upload)
         return call
+
+
+@lru_cache(maxsize=64)
+def _limited(connect_timeout: float) -> aiohttp.ClientTimeout:
+    return aiohttp.ClientTimeout(total=None, connect=connect_timeout, sock_connect=connect_timeout)
 
 
 def _split(url: str) -> tuple[str, str]:

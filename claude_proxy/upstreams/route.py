@@ -1,7 +1,7 @@
 """Which upstreams answer a request: routes in order, each with its targets in order."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
 from claude_proxy.upstreams.upstream import Upstream
@@ -41,8 +41,14 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Route:
+    """`all_native` says that every target is Anthropic's own API."""
+
     match: Match
     targets: tuple[Target, ...]
+    all_native: bool = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "all_native", all(target.upstream.native for target in self.targets))
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,17 +65,18 @@ class RouteTable:
 
     def __init__(self, routes: Sequence[Route], upstreams: Mapping[str, Upstream], sentinels: frozenset[str]) -> None:
         self.routes = tuple(routes)
+        self._decisions = [(each, Decision(str(each.match), each.targets, f"matches {each.match}")) for each in routes]
         self.upstreams = dict(upstreams)
         self.sentinels = sentinels
 
     def decide(self, request: ClientRequest) -> Decision:
         """The first route that matches; what only Anthropic can answer goes to an Anthropic upstream whatever
         the routes say."""
-        route = next(route for route in self.routes if route.match.matches(request))
+        route, decision = next(each for each in self._decisions if each[0].match.matches(request))
         # Nothing depends on it where all are Anthropic's; looking for server tools costs as much as reading the body.
-        needed = None if all(target.upstream.native for target in route.targets) else _needs_anthropic(request)
+        needed = None if route.all_native else _needs_anthropic(request)
         if needed is None:
-            return Decision(str(route.match), route.targets, f"matches {route.match}")
+            return decision
         native = self._native(route)
         if not native:
             return Decision(

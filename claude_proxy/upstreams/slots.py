@@ -26,13 +26,10 @@ class Slots:
         self._upstream = upstream
         self._settings = settings
         self._places = asyncio.Semaphore(settings.max_concurrency)
+        self.limit = settings.max_concurrency
+        """How many there are; 0 for any number."""
         self.in_use = 0
         self.waiting = 0
-
-    @property
-    def limit(self) -> int:
-        """How many there are; 0 for any number."""
-        return self._settings.max_concurrency
 
     async def take(self) -> Callable[[], None]:
         """A place, given back by calling what is returned. Raises AttemptFailed (QUEUE_FULL) where none comes free.

@@ -5,9 +5,8 @@ read is what is relayed), and an answer is read in chunks, never in lines.
 """
 
 import asyncio
-import contextlib
 import ssl
-from collections.abc import AsyncGenerator, Callable, Iterable
+from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 import aiohttp
@@ -184,13 +183,19 @@ def _unreached(error: BaseException, upstream: str, origin: str, egress: Egress 
     return f"{told}: {_in_words(error)}; {mend}"
 
 
-def _as_spelt(raw: Iterable[tuple[bytes, bytes]]) -> Headers:
+def _as_spelt(raw: Sequence[tuple[bytes, bytes]]) -> Headers:
     """Headers as the upstream spelt them; one that is not UTF-8 could not be written out again as it came."""
-    headers = []
-    for name, value in raw:
-        with contextlib.suppress(UnicodeDecodeError):
-            headers.append((name.decode("ascii"), value.decode()))
-    return tuple(headers)
+    try:
+        return tuple([(name.decode("ascii"), value.decode()) for name, value in raw])
+    except UnicodeDecodeError:
+        return tuple([pair for each in raw for pair in _one_as_spelt(*each)])
+
+
+def _one_as_spelt(name: bytes, value: bytes) -> Headers:
+    try:
+        return ((name.decode("ascii"), value.decode()),)
+    except UnicodeDecodeError:
+        return ()
 
 
 def _in_words(error: BaseException) -> str:

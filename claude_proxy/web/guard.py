@@ -109,10 +109,9 @@ class Guard:
         peer = request.transport.get_extra_info("peername") if request.transport else None
         if not peer:
             return False
-        address = _address(peer[0])
-        if any(address in network for network in self._networks):
+        if self._networks and any(_address(peer[0]) in network for network in self._networks):
             return True
-        return address.is_loopback and not self._settings.trust_proxy
+        return _is_loopback(peer[0]) and not self._settings.trust_proxy
 
 
 @lru_cache(maxsize=256)
@@ -121,6 +120,11 @@ def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
     address = ipaddress.ip_address(text.partition("%")[0])
     # A socket that listens on both names IPv4 peers so: ::ffff:127.0.0.1
     return getattr(address, "ipv4_mapped", None) or address
+
+
+@lru_cache(maxsize=256)
+def _is_loopback(text: str) -> bool:
+    return _address(text).is_loopback
 
 
 def _names(host: str, port: int) -> tuple[str, ...]:

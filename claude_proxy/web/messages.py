@@ -64,9 +64,11 @@ class MessagesDoor:
 def _check_headers(headers: Headers) -> None:
     if nominates_end_to_end(headers):
         raise Refused(400, "malformed", "Connection names a header that is meant for the upstream", close=True)
+    if "".join([name + value for name, value in headers]).isascii():
+        return
     for name, value in headers:
         # What is not UTF-8 came in as surrogates and could not be written out again as it came.
-        if not (name.isascii() and (value.isascii() or value.encode("utf-8", "replace").decode() == value)):
+        if not (name.isascii() and value.encode("utf-8", "replace").decode() == value):
             raise Refused(400, "malformed", "a header is not valid UTF-8", close=True)
 
 

@@ -54,9 +54,11 @@ class Connection(RequestHandler):
             self.force_close()  # chunk framing without end; no body of a size we allow comes to this
             return
         super().data_received(data)
-        if any(version not in _VERSIONS for version in map(_version, self._messages)):
-            self.force_close()  # an answer would be in that other version, which we do not speak
-            return
+        for message, _ in self._messages:
+            # A broken head has no version, and is answered.
+            if getattr(message, "version", HttpVersion11) not in _VERSIONS:
+                self.force_close()  # an answer would be in that other version, which we do not speak
+                return
         current = self._current_request
         if current is None:
             self._watch_head()
@@ -159,11 +161,6 @@ class Server(web.Server):
             max_field_size=self._limits.max_header,
             max_line_size=self._limits.max_header,
         )
-
-
-def _version(queued: tuple[object, object]) -> object:
-    """The HTTP version of a parsed head; a broken one counts as our own, and is answered."""
-    return getattr(queued[0], "version", HttpVersion11)
 
 
 def _is_error(message: object) -> bool:
