@@ -11,6 +11,11 @@ from pathlib import Path
 _EVERY = 5.0  # seconds between two looks
 _WORTH = 8 << 20  # bytes that the process must have grown by, for a look through all of its memory to pay
 
+# Otherwise a body of a megabyte is got from the system and given back as often as one comes, and each of its pages is
+# cleared anew each time, which costs as much as to read it (mallopt(3), malloc.h).
+_M_TRIM_THRESHOLD, _KEPT_FREE = -1, 64 << 20
+_M_MMAP_THRESHOLD, _MAPPED_FROM = -3, 32 << 20
+
 _STATM = Path("/proc/self/statm")
 
 
@@ -25,6 +30,8 @@ async def giving_back(every: float = _EVERY) -> AsyncIterator[None]:
     if not (hasattr(library, "malloc_trim") and os.access(_STATM, os.R_OK)):
         yield
         return
+    library.mallopt(_M_MMAP_THRESHOLD, _MAPPED_FROM)
+    library.mallopt(_M_TRIM_THRESHOLD, _KEPT_FREE)
     watch = asyncio.create_task(_watch(library, every, resident()), name="giving memory back")
     try:
         yield
