@@ -6,8 +6,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from claude_proxy.exchange import Attempt, Exchange
-from claude_proxy.failures import Failure
+from claude_proxy.exchange import Exchange, Observer
 from claude_proxy.ledger.cost import dollars
 from claude_proxy.ledger.pricing import Pricing
 from claude_proxy.wire.sse import render
@@ -27,8 +26,9 @@ class Heard:
     missed: bool
 
 
-class LiveEvents:
-    """Tells of each exchange when it begins and when it ends. Keeps the last `KEPT` events, whoever listens.
+class LiveEvents(Observer):
+    """Tells of each exchange when it begins and when it ends; the end says who answered, after how many attempts.
+    Keeps the last `KEPT` events, whoever listens.
 
     Ids increase by one. They begin with the time in milliseconds, so that they go on increasing in the next process,
     and who comes again there with an id of this one is told everything that is new.
@@ -69,15 +69,6 @@ class LiveEvents:
                 "stream": request.stream,
             },
         )
-
-    def skipped(self, exchange: Exchange, upstream: str, failure: Failure) -> None:
-        """Not told: the end says who answered."""
-
-    def quota_read(self, exchange: Exchange, attempt: Attempt) -> None:
-        """Not told: /health has the last reading."""
-
-    def attempt_failed(self, exchange: Exchange, attempt: Attempt) -> None:
-        """Not told: the end says how many attempts there were."""
 
     def closed(self, exchange: Exchange) -> None:
         usage, value = exchange.usage, self._pricing.of(exchange).list_value

@@ -14,7 +14,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoM
 from prometheus_client.registry import Collector
 
 from claude_proxy import __version__
-from claude_proxy.exchange import Attempt, Exchange
+from claude_proxy.exchange import Attempt, Exchange, Observer
 from claude_proxy.failures import Failure
 from claude_proxy.ledger.cost import PER_DOLLAR
 from claude_proxy.ledger.prices import PriceList, Tokens
@@ -36,7 +36,7 @@ _STATUSES = ("allowed", "allowed_warning", "rejected")
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
-class Metrics:
+class Metrics(Observer):
     """Counts exchanges as they close. `known_model` tells whether a name may become a label."""
 
     def __init__(self, known_model: Callable[[str], bool], pricing: Pricing | None = None) -> None:
@@ -113,14 +113,8 @@ class Metrics:
             registry=self.registry,
         )
 
-    def began(self, exchange: Exchange) -> None:
-        """Nothing to count: what is in flight is looked up at each scrape."""
-
     def skipped(self, exchange: Exchange, upstream: str, failure: Failure) -> None:
         self._skips.labels(upstream, failure.kind.value).inc()
-
-    def quota_read(self, exchange: Exchange, attempt: Attempt) -> None:
-        """Nothing to count: `QuotaCollector` looks the newest up at each scrape."""
 
     def attempt_failed(self, exchange: Exchange, attempt: Attempt) -> None:
         if attempt.failure is not None:

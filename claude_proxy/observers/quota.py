@@ -14,8 +14,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from claude_proxy.exchange import Attempt, Exchange
-from claude_proxy.failures import Failure
+from claude_proxy.exchange import Attempt, Exchange, Observer
 from claude_proxy.logline import say
 from claude_proxy.wire.quota import WINDOWS_OF_ALL, Quota, Window
 
@@ -50,7 +49,7 @@ class _Memory:
         return name in self.names
 
 
-class QuotaWatch:
+class QuotaWatch(Observer):
     """Keeps the newest reading of each upstream. Told at the moment in which an answer's head came."""
 
     def __init__(
@@ -60,18 +59,6 @@ class QuotaWatch:
         self._monotonic = monotonic
         self._memories: dict[str, _Memory] = {}
         self.readings: dict[str, Reading] = {}
-
-    def began(self, exchange: Exchange) -> None:
-        """Nobody has said anything yet."""
-
-    def skipped(self, exchange: Exchange, upstream: str, failure: Failure) -> None:
-        """Nothing was asked, so nothing was said."""
-
-    def attempt_failed(self, exchange: Exchange, attempt: Attempt) -> None:
-        """What its answer said of the plan was told before."""
-
-    def closed(self, exchange: Exchange) -> None:
-        """Likewise."""
 
     def quota_read(self, exchange: Exchange, attempt: Attempt) -> None:
         quota, upstream = attempt.quota, attempt.upstream
