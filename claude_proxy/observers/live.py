@@ -40,7 +40,7 @@ class LiveEvents(Observer):
         """The id of the newest event."""
         # Written as text when somebody asks, and mostly nobody does.
         self._kept: deque[tuple[str, dict[str, object]]] = deque(maxlen=KEPT)
-        self._news = asyncio.Event()
+        self._news: asyncio.Event | None = None  # where somebody waits
 
     def after(self, last: int, most: int = KEPT) -> Heard:
         """What came after the event with this id, the oldest first. An id that is yet to come is one of another time:
@@ -53,6 +53,8 @@ class LiveEvents(Observer):
 
     async def news(self) -> None:
         """Returns with the next event."""
+        if self._news is None:
+            self._news = asyncio.Event()
         await self._news.wait()
 
     def began(self, exchange: Exchange) -> None:
@@ -95,8 +97,9 @@ class LiveEvents(Observer):
     def _add(self, name: str, fields: dict[str, object]) -> None:
         self.last += 1
         self._kept.append((name, fields))
-        news, self._news = self._news, asyncio.Event()
-        news.set()
+        if self._news is not None:
+            self._news.set()
+            self._news = None
 
 
 def _milliseconds(start: float, end: float | None) -> int | None:
