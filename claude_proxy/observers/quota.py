@@ -67,17 +67,22 @@ class QuotaWatch(Observer):
         if quota.malformed:
             fields = ",".join(quota.malformed)
             say(_log, logging.DEBUG, "quota_malformed", id=exchange.id, upstream=upstream, fields=fields)
-        if quota.is_empty:
+        before = self.readings.get(upstream)
+        is_news = before is None or quota != before.quota
+        if is_news and quota.is_empty:
             return
-        memory = self._memories.setdefault(upstream, _Memory())
+        memory = self._memories.get(upstream)
+        if memory is None:
+            memory = self._memories[upstream] = _Memory()
         now = self._clock()
         windows = {name: (window, now) for name, window in quota.windows.items() if memory.knows(name)}
-        if before := self.readings.get(upstream):
+        if before is not None:
             for name, (window, at) in before.windows.items():
                 if name not in WINDOWS_OF_ALL and window.reset is not None and window.reset > now:
                     windows.setdefault(name, (window, at))
         self.readings[upstream] = Reading(quota, now, self._monotonic(), windows)
-        _tell(upstream, quota, memory)
+        if is_news:
+            _tell(upstream, quota, memory)
 
     def keep(self, upstreams: Iterable[str]) -> None:
         """Forgets what was read of all others: they are gone, or another API answers under that name."""
