@@ -19,7 +19,7 @@ from datetime import UTC, date, datetime
 from fnmatch import fnmatchcase
 from typing import NamedTuple
 
-from claude_proxy.ledger.cost import Billing, Cost
+from claude_proxy.ledger.cost import NO_COST, Billing, Cost
 from claude_proxy.ledger.price_table import KINDS, ModelPrices, PriceTable, Rate, Rates
 from claude_proxy.wire.usage import Usage
 
@@ -120,7 +120,7 @@ class PriceList:
             total = cost if total is None else total + cost
             searches = 0
         if total is None or (total.list_value is None and not total.unpriced_tokens):
-            return Cost() if _nothing_said(usage) else Cost(0, 0, 0)
+            return NO_COST if _nothing_said(usage) else Cost(0, 0, 0)
         value = total.list_value
         billed, covered = (0, value) if billing is Billing.PLAN else (value, 0)
         return Cost(value, billed, covered, total.unpriced_tokens, total.source, total.dated)

@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 from claude_proxy.exchange import Attempt, Exchange
-from claude_proxy.ledger.cost import Billing, Cost
+from claude_proxy.ledger.cost import NO_COST, Billing, Cost
 from claude_proxy.ledger.prices import PriceList
 
 
@@ -21,7 +21,7 @@ class Pricing:
     def __init__(self, prices: PriceList | None = None) -> None:
         self.prices = prices or PriceList()
         """Swapped whole by a reload."""
-        self._newest = _Priced("", [], Cost())
+        self._newest = _Priced("", [], NO_COST)
 
     def of(self, exchange: Exchange) -> Cost:
         """What it cost, all attempts together; those that began an answer and failed are billed as well."""
@@ -43,7 +43,7 @@ class Pricing:
                 billing = billing_of(exchange, attempt)
                 attempts.append((attempt, self.prices.cost(attempt.model, usage, exchange.accepted, billing)))
         costs = [cost for _, cost in attempts]
-        priced = _Priced(exchange.id, attempts, costs[0] if len(costs) == 1 else sum(costs, Cost()))
+        priced = _Priced(exchange.id, attempts, costs[0] if len(costs) == 1 else sum(costs, NO_COST))
         if exchange.end is not None:
             self._newest = priced
         return priced

@@ -7,7 +7,7 @@ import logging
 
 from claude_proxy.exchange import Attempt, End, Exchange, Observer
 from claude_proxy.failures import Failure
-from claude_proxy.ledger.cost import Cost, dollars
+from claude_proxy.ledger.cost import NO_COST, dollars
 from claude_proxy.ledger.pricing import Pricing, billing_of
 from claude_proxy.logline import say
 from claude_proxy.wire.query import shown
@@ -79,6 +79,6 @@ class ExchangeLog(Observer):
             cache_write=usage.cache_creation_input_tokens,
             list_value=None if cost.list_value is None else dollars(cost.list_value, 6),
             unpriced_tokens=cost.unpriced_tokens or None,
-            billing=billing_of(exchange, exchange.attempts[-1]) if cost != Cost() else None,
+            billing=billing_of(exchange, exchange.attempts[-1]) if cost != NO_COST else None,
             cause=failure.message if failure else None,
         )
