@@ -104,14 +104,19 @@ class Exchange:
 class Observer(Protocol):
     """Who watches: told of each exchange once when its route is known, before anybody is asked, and once when it is
     closed; between the two of each target that was passed over, each answer that stated a quota and each attempt
-    that failed, as it happens."""
+    that failed, as it happens. Who inherits this writes only what it watches, and is not told of the rest."""
 
-    def began(self, exchange: Exchange) -> None: ...
+    def began(self, exchange: Exchange) -> None:
+        return
 
-    def skipped(self, exchange: Exchange, upstream: str, failure: Failure) -> None: ...
+    def skipped(self, exchange: Exchange, upstream: str, failure: Failure) -> None:
+        return
 
-    def quota_read(self, exchange: Exchange, attempt: Attempt) -> None: ...
+    def quota_read(self, exchange: Exchange, attempt: Attempt) -> None:
+        return
 
-    def attempt_failed(self, exchange: Exchange, attempt: Attempt) -> None: ...
+    def attempt_failed(self, exchange: Exchange, attempt: Attempt) -> None:
+        return
 
-    def closed(self, exchange: Exchange) -> None: ...
+    def closed(self, exchange: Exchange) -> None:
+        return

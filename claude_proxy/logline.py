@@ -12,6 +12,7 @@ from typing import Any
 
 # Whatever looks like a credential, for those that nobody told us of: the client's own in an error's words.
 _SECRET_SHAPES = r"(?<![A-Za-z0-9])sk-[A-Za-z0-9_-]{8,}|[Bb](?:earer|EARER)\s+[A-Za-z0-9._~+/=-]{8,}"  # noqa: S105 - what secrets look like
+_SIGNS = ("sk-", "earer", "EARER")  # one of which stands in each of these
 _PLAIN = re.compile(r"[A-Za-z0-9_.:/@%+,*\-\[\]{}()#~]+")
 SHORTEST_SECRET = 6
 REDACTED = "[redacted]"
@@ -31,6 +32,7 @@ class Redactor:
 
     def __init__(self) -> None:
         self._secrets: set[str] = set()
+        self._signs: tuple[str, ...] = _SIGNS
         self._pattern = re.compile(_SECRET_SHAPES)
 
     def learn(self, secret: str) -> None:
@@ -38,11 +40,15 @@ class Redactor:
         if len(secret) >= SHORTEST_SECRET and secret not in self._secrets:
             self._secrets.add(secret)
             # Longest first: one may begin another.
-            known = [re.escape(text) for text in sorted(self._secrets, key=len, reverse=True)]
-            self._pattern = re.compile("|".join([*known, _SECRET_SHAPES]))
+            known = sorted(self._secrets, key=len, reverse=True)
+            self._pattern = re.compile("|".join([*map(re.escape, known), _SECRET_SHAPES]))
+            self._signs = (*known, *_SIGNS)
 
     def clean(self, text: str) -> str:
-        return self._pattern.sub(REDACTED, text)
+        for sign in self._signs:
+            if sign in text:
+                return self._pattern.sub(REDACTED, text)
+        return text  # as most do: to look for the signs costs a tenth of what the pattern does
 
 
 @lru_cache(maxsize=1)
@@ -62,7 +68,7 @@ class _Formatter(logging.Formatter):
         pairs: dict[str, Any] = {"ts": at, "level": record.levelname.lower()}
         if ours is not None:
             pairs["event"] = record.getMessage()
-            pairs.update((name, value) for name, value in ours.items() if value is not None)
+            pairs |= {name: value for name, value in ours.items() if value is not None}
         else:
             pairs.update(event="log", logger=record.name, message=record.getMessage())
         if record.exc_info and record.exc_info[1] is not None:
@@ -79,7 +85,13 @@ class KeyValueFormatter(_Formatter):
     """`key=value` pairs on one line; values with spaces or quotes are quoted as JSON strings."""
 
     def format(self, record: logging.LogRecord) -> str:
-        return " ".join([f"{name}={_plain(value)}" for name, value in self.pairs(record).items()])
+        is_plain = _PLAIN.fullmatch
+        return " ".join(
+            [
+                f"{name}={value if type(value) is int or (type(value) is str and is_plain(value)) else _written(value)}"
+                for name, value in self.pairs(record).items()
+            ]
+        )
 
 
 class JsonFormatter(_Formatter):
@@ -89,11 +101,11 @@ class JsonFormatter(_Formatter):
         return json.dumps(self.pairs(record), ensure_ascii=False)
 
 
-def _plain(value: object) -> str:
-    if type(value) is int:
-        return str(value)
-    text = f"{value:.3f}".rstrip("0").rstrip(".") if isinstance(value, float) else str(value)
+def _written(value: object) -> str:
     if isinstance(value, bool):
-        text = text.lower()
+        return str(value).lower()
+    if isinstance(value, float):
+        value = f"{value:.3f}".rstrip("0").rstrip(".")
+    text = str(value)
     # Quoted as JSON: a line break in a peer's words cannot begin a line of its own.
     return text if _PLAIN.fullmatch(text) else json.dumps(text, ensure_ascii=False)

@@ -36,7 +36,8 @@ class LogWriter(logging.Handler):
             self._dropped += 1
             return
         self._lines.append(self.format(record))
-        self._wake.set()
+        if not self._wake.is_set():
+            self._wake.set()
 
     def close(self) -> None:
         """Writes what is left, waiting a second at most."""
@@ -48,9 +49,9 @@ class LogWriter(logging.Handler):
     def _run(self) -> None:
         while not self._closing.is_set():
             self._wake.wait()
-            self._wake.clear()
             # A thread that woke for each line would take the interpreter from requests as often.
             self._closing.wait(_GATHERED)
+            self._wake.clear()  # before the lines are taken: who comes with one afterwards wakes it again
             self._write_all()
         self._write_all()
 

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from claude_proxy.logline import REDACTED, JsonFormatter, KeyValueFormatter, Redactor, say
+from claude_proxy.logline import _SECRET_SHAPES, REDACTED, JsonFormatter, KeyValueFormatter, Redactor, say
 
 SECRET = "FAKE-secret-of-a-provider"
 
@@ -246,6 +246,18 @@ def test_six_characters_are_enough_for_a_secret() -> None:
 )
 def test_what_looks_like_a_credential_is_taken_out_though_nobody_told_of_it(text: str, cleaned: str) -> None:
     assert Redactor().clean(text) == cleaned
+
+
+@given(
+    st.lists(
+        st.sampled_from([SECRET, "sk-", "FAKE1234", "B", "b", "earer", "EARER", "Earer", " ", "-", "x"]), max_size=8
+    )
+)
+def test_to_look_for_its_signs_first_finds_every_secret(parts: list[str]) -> None:
+    text = "".join(parts)
+    redactor = Redactor()
+    redactor.learn(SECRET)
+    assert redactor.clean(text) == re.sub(f"{SECRET}|{_SECRET_SHAPES}", REDACTED, text)
 
 
 @pytest.mark.parametrize(

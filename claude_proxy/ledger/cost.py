@@ -44,6 +44,10 @@ class Cost:
         )
 
 
+NO_COST = Cost()
+"""What nobody metered."""
+
+
 def _sum(one: int | None, other: int | None) -> int | None:
     return one if other is None else other + (one or 0)
 

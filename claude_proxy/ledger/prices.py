@@ -13,13 +13,13 @@ Where the protocol or the price list leaves a choice:
 - What is not among the usage has no price here: storage, the hours of a container that runs code.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from fnmatch import fnmatchcase
 from typing import NamedTuple
 
-from claude_proxy.ledger.cost import Billing, Cost
+from claude_proxy.ledger.cost import NO_COST, Billing, Cost
 from claude_proxy.ledger.price_table import KINDS, ModelPrices, PriceTable, Rate, Rates
 from claude_proxy.wire.usage import Usage
 
@@ -98,7 +98,10 @@ class PriceList:
     def own(self, model: str) -> Rates | None:
         """The user's own prices for a model."""
         name = model.lower()
-        return next((rates for glob, rates in self._own.items() if fnmatchcase(name, glob)), None)
+        for glob, rates in self._own.items():
+            if fnmatchcase(name, glob):
+                return rates
+        return None
 
     def listed(self, model: str) -> ModelPrices | None:
         """The snapshot's prices of a model; None where it does not know the model."""
@@ -117,11 +120,10 @@ class PriceList:
             total = cost if total is None else total + cost
             searches = 0
         if total is None or (total.list_value is None and not total.unpriced_tokens):
-            return Cost() if _nothing_said(usage) else Cost(0, 0, 0)
+            return NO_COST if _nothing_said(usage) else Cost(0, 0, 0)
         value = total.list_value
-        if billing is Billing.PLAN:
-            return replace(total, billed=0, covered=value)
-        return replace(total, billed=value, covered=0)
+        billed, covered = (0, value) if billing is Billing.PLAN else (value, 0)
+        return Cost(value, billed, covered, total.unpriced_tokens, total.source, total.dated)
 
     def _call(self, model: str, tokens: Tokens, searches: int, manner: "_Manner", at: float) -> Cost:
         rates, source, dated, factor = self.own(model), CONFIGURED, None, (1, 1)
@@ -130,20 +132,20 @@ class PriceList:
             rates = _in_this_manner(listed, manner, at) if listed is not None else None
             if listed is None or rates is None:
                 return Cost(unpriced_tokens=sum(tokens))
-            source, dated = self.source, self.dated
+            source, dated = self._table.source, self._table.dated
             if manner.geo == "us" and listed.us is not None:
                 factor = listed.us.as_integer_ratio()
         value = unpriced = 0
-        for kind, number in zip(Tokens._fields, tokens, strict=True):
-            rate = _of_kind(rates, kind)
+        prompt = tokens.prompt
+        for rate, number in zip(_by_kind(rates), tokens, strict=True):
             if rate is None:
                 unpriced += number
-            else:
-                value += number * _by_size(rate, tokens.prompt)
+            elif number:
+                value += number * _by_size(rate, prompt)
         # Exact: a test holds every price of the snapshot to it.
         value = value * factor[0] // factor[1]
-        if rates.web_search is not None:
-            value += searches * _by_size(rates.web_search, tokens.prompt)
+        if rates.web_search is not None and searches:
+            value += searches * _by_size(rates.web_search, prompt)
         return Cost(list_value=value, unpriced_tokens=unpriced, source=source, dated=dated)
 
 
@@ -155,7 +157,7 @@ class _Manner(NamedTuple):
     geo: str | None
 
 
-def _calls(model: str, usage: Usage) -> Iterator[tuple[str, Tokens, str | None]]:
+def _calls(model: str, usage: Usage) -> list[tuple[str, Tokens, str | None]]:
     """The calls of models that an answer consists of: (model, tokens, speed)."""
     rest = Tokens.of(usage)
     apart: list[tuple[str, Tokens, str | None]] = []
@@ -165,8 +167,7 @@ def _calls(model: str, usage: Usage) -> Iterator[tuple[str, Tokens, str | None]]
         apart.append((each.model or model, tokens, None if each.kind == "advisor_message" else usage.speed))
         if each.kind not in _APART:
             rest = Tokens(*(max(0, whole - part) for whole, part in zip(rest, tokens, strict=True)))
-    yield model, rest, usage.speed
-    yield from apart
+    return [(model, rest, usage.speed), *apart]
 
 
 def _in_this_manner(listed: ModelPrices, manner: _Manner, at: float) -> Rates | None:
@@ -183,22 +184,18 @@ def _in_this_manner(listed: ModelPrices, manner: _Manner, at: float) -> Rates | 
     return rates
 
 
-def _of_kind(rates: Rates, kind: str) -> Rate | None:
-    match kind:
-        case "cache_write_1h":
-            return rates.cache_write_1h or rates.cache_write_5m or rates.input
-        case "cache_write_5m":
-            return rates.cache_write_5m or rates.input
-        case "cache_read":
-            return rates.cache_read or rates.input
-        case "output":
-            return rates.output
-        case _:
-            return rates.input
+def _by_kind(rates: Rates) -> tuple[Rate | None, ...]:
+    """In the order of `Tokens`."""
+    written = rates.cache_write_5m or rates.input
+    return rates.input, rates.output, rates.cache_read or rates.input, written, rates.cache_write_1h or written
 
 
 def _by_size(rate: Rate, prompt: int) -> int:
-    return next(price for beyond, price in reversed(rate) if prompt > beyond or beyond == 0)
+    price = rate[0][1]
+    for beyond, dearer in rate[1:]:
+        if prompt > beyond:
+            price = dearer
+    return price
 
 
 def _nothing_said(usage: Usage) -> bool:

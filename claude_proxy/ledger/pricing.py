@@ -1,8 +1,18 @@
 """What an exchange cost: each of its attempts by who paid for it, whether the client got an answer or not."""
 
+from typing import NamedTuple
+
 from claude_proxy.exchange import Attempt, Exchange
-from claude_proxy.ledger.cost import Billing, Cost
+from claude_proxy.ledger.cost import NO_COST, Billing, Cost
 from claude_proxy.ledger.prices import PriceList
+
+
+class _Priced(NamedTuple):
+    """What one exchange cost, told apart by attempts and altogether."""
+
+    exchange_id: str
+    attempts: list[tuple[Attempt, Cost]]
+    cost: Cost
 
 
 class Pricing:
@@ -11,29 +21,31 @@ class Pricing:
     def __init__(self, prices: PriceList | None = None) -> None:
         self.prices = prices or PriceList()
         """Swapped whole by a reload."""
-        self._newest: tuple[str, list[tuple[Attempt, Cost]]] = ("", [])
+        self._newest = _Priced("", [], NO_COST)
 
     def of(self, exchange: Exchange) -> Cost:
         """What it cost, all attempts together; those that began an answer and failed are billed as well."""
-        costs = [cost for _, cost in self.by_attempt(exchange)]
-        return costs[0] if len(costs) == 1 else sum(costs, Cost())
+        return self._priced(exchange).cost
 
     def by_attempt(self, exchange: Exchange) -> list[tuple[Attempt, Cost]]:
         """What each attempt cost of which an answer had begun."""
-        if exchange.end is None:
-            return self._priced(exchange)
-        if self._newest[0] != exchange.id:
-            self._newest = exchange.id, self._priced(exchange)
-        return self._newest[1]
+        return self._priced(exchange).attempts
 
-    def _priced(self, exchange: Exchange) -> list[tuple[Attempt, Cost]]:
-        priced = []
+    def _priced(self, exchange: Exchange) -> _Priced:
+        newest = self._newest  # looked at once: the ledger's thread asks as well
+        if newest.exchange_id == exchange.id:
+            return newest
+        attempts = []
         for attempt in exchange.attempts:
             answered = attempt is exchange.attempts[-1] and bool(exchange.upstream)
             usage = exchange.usage if answered else attempt.usage
             if usage is not None:
                 billing = billing_of(exchange, attempt)
-                priced.append((attempt, self.prices.cost(attempt.model, usage, exchange.accepted, billing)))
+                attempts.append((attempt, self.prices.cost(attempt.model, usage, exchange.accepted, billing)))
+        costs = [cost for _, cost in attempts]
+        priced = _Priced(exchange.id, attempts, costs[0] if len(costs) == 1 else sum(costs, NO_COST))
+        if exchange.end is not None:
+            self._newest = priced
         return priced
 
 

@@ -6,8 +6,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from claude_proxy.exchange import Attempt, Exchange
-from claude_proxy.failures import Failure
+from claude_proxy.exchange import Exchange, Observer
 from claude_proxy.ledger.cost import dollars
 from claude_proxy.ledger.pricing import Pricing
 from claude_proxy.wire.sse import render
@@ -27,8 +26,9 @@ class Heard:
     missed: bool
 
 
-class LiveEvents:
-    """Tells of each exchange when it begins and when it ends. Keeps the last `KEPT` events, whoever listens.
+class LiveEvents(Observer):
+    """Tells of each exchange when it begins and when it ends; the end says who answered, after how many attempts.
+    Keeps the last `KEPT` events, whoever listens.
 
     Ids increase by one. They begin with the time in milliseconds, so that they go on increasing in the next process,
     and who comes again there with an id of this one is told everything that is new.
@@ -40,7 +40,7 @@ class LiveEvents:
         """The id of the newest event."""
         # Written as text when somebody asks, and mostly nobody does.
         self._kept: deque[tuple[str, dict[str, object]]] = deque(maxlen=KEPT)
-        self._news = asyncio.Event()
+        self._news: asyncio.Event | None = None  # where somebody waits
 
     def after(self, last: int, most: int = KEPT) -> Heard:
         """What came after the event with this id, the oldest first. An id that is yet to come is one of another time:
@@ -53,6 +53,8 @@ class LiveEvents:
 
     async def news(self) -> None:
         """Returns with the next event."""
+        if self._news is None:
+            self._news = asyncio.Event()
         await self._news.wait()
 
     def began(self, exchange: Exchange) -> None:
@@ -69,15 +71,6 @@ class LiveEvents:
                 "stream": request.stream,
             },
         )
-
-    def skipped(self, exchange: Exchange, upstream: str, failure: Failure) -> None:
-        """Not told: the end says who answered."""
-
-    def quota_read(self, exchange: Exchange, attempt: Attempt) -> None:
-        """Not told: /health has the last reading."""
-
-    def attempt_failed(self, exchange: Exchange, attempt: Attempt) -> None:
-        """Not told: the end says how many attempts there were."""
 
     def closed(self, exchange: Exchange) -> None:
         usage, value = exchange.usage, self._pricing.of(exchange).list_value
@@ -104,8 +97,9 @@ class LiveEvents:
     def _add(self, name: str, fields: dict[str, object]) -> None:
         self.last += 1
         self._kept.append((name, fields))
-        news, self._news = self._news, asyncio.Event()
-        news.set()
+        if self._news is not None:
+            self._news.set()
+            self._news = None
 
 
 def _milliseconds(start: float, end: float | None) -> int | None:

@@ -5,9 +5,9 @@ Times are milliseconds: `elapsed_ms` of the attempt alone, `total_ms` since the 
 
 import logging
 
-from claude_proxy.exchange import Attempt, End, Exchange
+from claude_proxy.exchange import Attempt, End, Exchange, Observer
 from claude_proxy.failures import Failure
-from claude_proxy.ledger.cost import Cost, dollars
+from claude_proxy.ledger.cost import NO_COST, dollars
 from claude_proxy.ledger.pricing import Pricing, billing_of
 from claude_proxy.logline import say
 from claude_proxy.wire.query import shown
@@ -19,21 +19,15 @@ def _milliseconds(start: float, end: float | None) -> int | None:
     return None if end is None else round((end - start) * 1000)
 
 
-class ExchangeLog:
+class ExchangeLog(Observer):
     """Writes what happened; bodies and headers are never logged. Money is in US dollars, `list_value` by the price
     list: whether that was billed or is covered by a plan, `billing` says."""
 
     def __init__(self, pricing: Pricing | None = None) -> None:
         self._pricing = pricing or Pricing()
 
-    def began(self, exchange: Exchange) -> None:
-        """Not told: the line at its end says all."""
-
     def skipped(self, exchange: Exchange, upstream: str, failure: Failure) -> None:
         say(_log, logging.INFO, "target_skipped", id=exchange.id, upstream=upstream, cause=failure.message)
-
-    def quota_read(self, exchange: Exchange, attempt: Attempt) -> None:
-        """Not told here: nearly every answer states one, and `QuotaWatch` tells what has changed."""
 
     def attempt_failed(self, exchange: Exchange, attempt: Attempt) -> None:
         request, failure = exchange.request, attempt.failure
@@ -85,6 +79,6 @@ class ExchangeLog:
             cache_write=usage.cache_creation_input_tokens,
             list_value=None if cost.list_value is None else dollars(cost.list_value, 6),
             unpriced_tokens=cost.unpriced_tokens or None,
-            billing=billing_of(exchange, exchange.attempts[-1]) if cost != Cost() else None,
+            billing=billing_of(exchange, exchange.attempts[-1]) if cost != NO_COST else None,
             cause=failure.message if failure else None,
         )

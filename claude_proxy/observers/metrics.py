@@ -7,20 +7,28 @@ know is counted as `other`.
 from collections import Counter as Counted
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime, time
+from itertools import accumulate
 from typing import NamedTuple
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    InfoMetricFamily,
+    Metric,
+)
 from prometheus_client.registry import Collector
 
 from claude_proxy import __version__
-from claude_proxy.exchange import Attempt, Exchange
+from claude_proxy.exchange import Attempt, Exchange, Observer
 from claude_proxy.failures import Failure
 from claude_proxy.ledger.cost import PER_DOLLAR
 from claude_proxy.ledger.prices import PriceList, Tokens
 from claude_proxy.ledger.pricing import Pricing
 from claude_proxy.observers.quota import Reading
 from claude_proxy.observers.recorder import RecorderState
+from claude_proxy.observers.tallies import Histograms, Sums
 from claude_proxy.wire.quota import Window
 from claude_proxy.wire.usage import Usage
 
@@ -36,95 +44,86 @@ _STATUSES = ("allowed", "allowed_warning", "rejected")
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
-class Metrics:
+class Metrics(Observer, Collector):
     """Counts exchanges as they close. `known_model` tells whether a name may become a label."""
 
     def __init__(self, known_model: Callable[[str], bool], pricing: Pricing | None = None) -> None:
         self._known_model = known_model
         self._pricing = pricing or Pricing()
-        self.registry = CollectorRegistry()
-        self._requests = Counter(
+        self._requests = Sums(
             "claude_proxy_requests_total",
             "Exchanges closed, by who answered and how they ended.",
             ("upstream", "model", "status_class", "end"),
-            registry=self.registry,
         )
-        self._duration = Histogram(
+        self._duration = Histograms(
             "claude_proxy_request_duration_seconds",
             "From a request's arrival to the end of its answer.",
+            _SECONDS,
             ("upstream",),
-            buckets=_SECONDS,
-            registry=self.registry,
         )
-        self._first_byte = Histogram(
+        self._first_byte = Histograms(
             "claude_proxy_time_to_first_byte_seconds",
             "From a request's arrival to the first byte of its answer.",
+            _SECONDS,
             ("upstream",),
-            buckets=_SECONDS,
-            registry=self.registry,
         )
-        self._tokens = Counter(
-            "claude_proxy_tokens_total",
-            "Tokens that upstreams reported.",
-            ("upstream", "model", "type"),
-            registry=self.registry,
+        self._tokens = Sums(
+            "claude_proxy_tokens_total", "Tokens that upstreams reported.", ("upstream", "model", "type")
         )
-        self._tool_requests = Counter(
+        self._tool_requests = Sums(
             "claude_proxy_server_tool_requests_total",
             "Requests of tools that run at the upstream, as it reported them.",
             ("upstream", "model", "tool"),
-            registry=self.registry,
         )
-        self._cost = Counter(
+        self._cost = Sums(
             "claude_proxy_cost_usd_total",
             "US dollars by the price list: billed by the token (api), or covered by a subscription (plan).",
             ("upstream", "model", "billing"),
-            registry=self.registry,
         )
-        self._unpriced = Counter(
+        self._unpriced = Sums(
             "claude_proxy_unpriced_tokens_total",
             "Tokens of which no price is known; they are in no sum of money.",
             ("upstream", "model"),
-            registry=self.registry,
         )
-        self._errors = Counter(
-            "claude_proxy_upstream_errors_total",
-            "Attempts that failed, by kind.",
-            ("upstream", "kind"),
-            registry=self.registry,
+        self._errors = Sums(
+            "claude_proxy_upstream_errors_total", "Attempts that failed, by kind.", ("upstream", "kind")
         )
-        self._skips = Counter(
+        self._skips = Sums(
             "claude_proxy_targets_skipped_total",
             "Targets passed over without being asked: no credential, or an open breaker.",
             ("upstream", "kind"),
-            registry=self.registry,
         )
-        self._failovers = Counter(
+        self._failovers = Sums(
             "claude_proxy_failovers_total",
             "Exchanges that another target answered than the one asked first.",
             ("from_upstream", "to_upstream"),
-            registry=self.registry,
         )
-
-        self.loop_lag = Histogram(
+        self.loop_lag = Histograms(
             "claude_proxy_event_loop_lag_seconds",
             "How much too late the event loop comes to what is due; looked at four times a second.",
-            buckets=_LAGS,
-            registry=self.registry,
+            _LAGS,
         )
+        self._counted = (
+            self._requests,
+            *(self._duration, self._first_byte),
+            *(self._tokens, self._tool_requests, self._cost, self._unpriced),
+            *(self._errors, self._skips, self._failovers),
+            self.loop_lag,
+        )
+        self.registry = CollectorRegistry()
+        self.registry.register(self)
 
-    def began(self, exchange: Exchange) -> None:
-        """Nothing to count: what is in flight is looked up at each scrape."""
+    def collect(self) -> Iterable[Metric]:
+        """All that was counted, as a scrape shows it."""
+        for counted in self._counted:
+            yield _sums(counted) if isinstance(counted, Sums) else _histograms(counted)
 
     def skipped(self, exchange: Exchange, upstream: str, failure: Failure) -> None:
-        self._skips.labels(upstream, failure.kind.value).inc()
-
-    def quota_read(self, exchange: Exchange, attempt: Attempt) -> None:
-        """Nothing to count: `QuotaCollector` looks the newest up at each scrape."""
+        self._skips.add(1, upstream, failure.kind.value)
 
     def attempt_failed(self, exchange: Exchange, attempt: Attempt) -> None:
         if attempt.failure is not None:
-            self._errors.labels(attempt.upstream, attempt.failure.kind.value).inc()
+            self._errors.add(1, attempt.upstream, attempt.failure.kind.value)
         if attempt.usage is not None:
             self._count_tokens(attempt.upstream, self._model(exchange), attempt.usage)
 
@@ -132,36 +131,36 @@ class Metrics:
         model = self._model(exchange)
         upstream = exchange.upstream or "none"
         status_class = f"{exchange.status // 100}xx" if exchange.status else "none"
-        self._requests.labels(upstream, model, status_class, str(exchange.end)).inc()
+        self._requests.add(1, upstream, model, status_class, str(exchange.end))
         if exchange.ended is not None:
-            self._duration.labels(upstream).observe(exchange.ended - exchange.started)
+            self._duration.observe(exchange.ended - exchange.started, upstream)
         if exchange.first_byte is not None:
-            self._first_byte.labels(upstream).observe(exchange.first_byte - exchange.started)
+            self._first_byte.observe(exchange.first_byte - exchange.started, upstream)
         self._count_tokens(upstream, model, exchange.usage)
         self._count_cost(exchange, model)
         first = exchange.attempts[0].upstream if exchange.attempts else upstream
         if exchange.upstream and first != exchange.upstream:
-            self._failovers.labels(first, exchange.upstream).inc()
+            self._failovers.add(1, first, exchange.upstream)
 
     def _model(self, exchange: Exchange) -> str:
         name = exchange.request.model
         return name if name and self._known_model(name) else ("other" if name else "none")
 
     def _count_tokens(self, upstream: str, model: str, usage: Usage) -> None:
-        for kind, amount in Tokens.of(usage)._asdict().items():
+        for kind, amount in zip(Tokens._fields, Tokens.of(usage), strict=True):
             if amount:
-                self._tokens.labels(upstream, model, kind).inc(amount)
+                self._tokens.add(amount, upstream, model, kind)
         for tool, field in _SERVER_TOOLS.items():
             if amount := getattr(usage, field):
-                self._tool_requests.labels(upstream, model, tool).inc(amount)
+                self._tool_requests.add(amount, upstream, model, tool)
 
     def _count_cost(self, exchange: Exchange, model: str) -> None:
         for attempt, cost in self._pricing.by_attempt(exchange):
             for billing, amount in (("api", cost.billed), ("plan", cost.covered)):
                 if amount:
-                    self._cost.labels(attempt.upstream, model, billing).inc(amount / PER_DOLLAR)
+                    self._cost.add(amount / PER_DOLLAR, attempt.upstream, model, billing)
             if cost.unpriced_tokens:
-                self._unpriced.labels(attempt.upstream, model).inc(cost.unpriced_tokens)
+                self._unpriced.add(cost.unpriced_tokens, attempt.upstream, model)
 
     def render(self) -> bytes:
         """The text that a scrape gets."""
@@ -312,6 +311,23 @@ class PriceListCollector(Collector):
             "The day of the newest price in the price list, as Unix time.",
             dated.timestamp(),
         )
+
+
+def _sums(counted: Sums) -> Metric:
+    family = CounterMetricFamily(counted.name, counted.told, labels=counted.labels)
+    for labels, amount in counted.sums.items():
+        family.add_metric(labels, amount, created=counted.began[labels])
+    return family
+
+
+def _histograms(counted: Histograms) -> Metric:
+    family = HistogramMetricFamily(counted.name, counted.told, labels=counted.labels)
+    steps = [*(str(float(step)) for step in counted.steps), "+Inf"]
+    for labels, spread in counted.spreads.items():
+        family.add_metric(labels, list(zip(steps, accumulate(spread.counts), strict=True)), spread.sum)
+        named = dict(zip(counted.labels, labels, strict=True))
+        family.add_sample(f"{counted.name}_created", named, spread.began)
+    return family
 
 
 def _windows(reading: Reading) -> Iterable[tuple[str, Window]]:

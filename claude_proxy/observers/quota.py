@@ -14,8 +14,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from claude_proxy.exchange import Attempt, Exchange
-from claude_proxy.failures import Failure
+from claude_proxy.exchange import Attempt, Exchange, Observer
 from claude_proxy.logline import say
 from claude_proxy.wire.quota import WINDOWS_OF_ALL, Quota, Window
 
@@ -50,7 +49,7 @@ class _Memory:
         return name in self.names
 
 
-class QuotaWatch:
+class QuotaWatch(Observer):
     """Keeps the newest reading of each upstream. Told at the moment in which an answer's head came."""
 
     def __init__(
@@ -61,18 +60,6 @@ class QuotaWatch:
         self._memories: dict[str, _Memory] = {}
         self.readings: dict[str, Reading] = {}
 
-    def began(self, exchange: Exchange) -> None:
-        """Nobody has said anything yet."""
-
-    def skipped(self, exchange: Exchange, upstream: str, failure: Failure) -> None:
-        """Nothing was asked, so nothing was said."""
-
-    def attempt_failed(self, exchange: Exchange, attempt: Attempt) -> None:
-        """What its answer said of the plan was told before."""
-
-    def closed(self, exchange: Exchange) -> None:
-        """Likewise."""
-
     def quota_read(self, exchange: Exchange, attempt: Attempt) -> None:
         quota, upstream = attempt.quota, attempt.upstream
         if quota is None:
@@ -80,17 +67,22 @@ class QuotaWatch:
         if quota.malformed:
             fields = ",".join(quota.malformed)
             say(_log, logging.DEBUG, "quota_malformed", id=exchange.id, upstream=upstream, fields=fields)
-        if quota.is_empty:
+        before = self.readings.get(upstream)
+        is_news = before is None or quota != before.quota
+        if is_news and quota.is_empty:
             return
-        memory = self._memories.setdefault(upstream, _Memory())
+        memory = self._memories.get(upstream)
+        if memory is None:
+            memory = self._memories[upstream] = _Memory()
         now = self._clock()
         windows = {name: (window, now) for name, window in quota.windows.items() if memory.knows(name)}
-        if before := self.readings.get(upstream):
+        if before is not None:
             for name, (window, at) in before.windows.items():
                 if name not in WINDOWS_OF_ALL and window.reset is not None and window.reset > now:
                     windows.setdefault(name, (window, at))
         self.readings[upstream] = Reading(quota, now, self._monotonic(), windows)
-        _tell(upstream, quota, memory)
+        if is_news:
+            _tell(upstream, quota, memory)
 
     def keep(self, upstreams: Iterable[str]) -> None:
         """Forgets what was read of all others: they are gone, or another API answers under that name."""

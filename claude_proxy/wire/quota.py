@@ -8,7 +8,7 @@ is read here is kept and shown.
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import NamedTuple
 
 REJECTED = "rejected"
@@ -60,9 +60,10 @@ class Overage(NamedTuple):
         return self.in_use if self.in_use is not None else (self.window.status or "").startswith("allowed")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Quota:
-    """What one answer said of the plan; None where it said nothing, or nothing that can be read.
+    """What an answer said of the plan; None where it said nothing, or nothing that can be read. Several answers that
+    said the same may share one.
 
     `status` is `allowed`, `allowed_warning` or `rejected`, or a word of tomorrow; `reset` is Unix time in seconds;
     `representative_claim` names the window that binds in words of its own (`five_hour`, `seven_day_opus`). `other`
@@ -102,7 +103,7 @@ class Quota:
         spent = {name for name, window in self.windows.items() if window.status == REJECTED}
         return bool(spent) and not spent & WINDOWS_OF_ALL
 
-    @property
+    @cached_property
     def words(self) -> str:
         """All text in it that the upstream chose, for one who looks for what must not be shown."""
         windows = [*self.windows.values(), *([self.overage.window] if self.overage else [])]
@@ -114,11 +115,17 @@ class Quota:
 def read_quota(headers: Iterable[tuple[str, str]]) -> Quota | None:
     """The quota that the headers state, or None where they state none. A field that stands twice counts once, as the
     first says it."""
-    said: dict[str, str] = {}
-    for key, value in headers:
-        if len(key) > _START and (name := _field(key[:_LONGEST_KEY])):
-            said.setdefault(name, value)
-    return _Fields(said).quota() if said else None
+    said = [(name, value) for key, value in headers if len(key) > _START and (name := _field(key[:_LONGEST_KEY]))]
+    return _quota(tuple(said)) if said else None
+
+
+@lru_cache(maxsize=16)
+def _quota(said: tuple[tuple[str, str], ...]) -> Quota:
+    """Kept for a while: the next answer mostly says the same."""
+    fields: dict[str, str] = {}
+    for name, value in said:
+        fields.setdefault(name, value)
+    return _Fields(fields).quota()
 
 
 @lru_cache(maxsize=256)

@@ -4,7 +4,7 @@ import logging
 
 import pytest
 
-from claude_proxy.exchange import Attempt, Exchange
+from claude_proxy.exchange import Attempt, Exchange, Observer
 from claude_proxy.failures import Failure
 from claude_proxy.logline import KeyValueFormatter, Redactor
 from claude_proxy.observers.chain import ObserverChain
@@ -69,12 +69,13 @@ def test_a_fault_of_one_observer_is_logged_and_the_others_are_told(caplog: pytes
     chain = ObserverChain([before, Faulty(), after])
     one = exchange()
     with caplog.at_level(logging.ERROR):
+        chain.began(one)
         chain.skipped(one, "minimax", REFUSED)
         chain.quota_read(one, attempt())
         chain.attempt_failed(one, attempt(failure=REFUSED))
         chain.closed(one)
-    assert len(before.told) == len(after.told) == 9
-    assert [record.getMessage() for record in caplog.records] == ["observer_failed"] * 4
+    assert len(before.told) == len(after.told) == 11
+    assert [record.getMessage() for record in caplog.records] == ["observer_failed"] * 5
     assert {record.levelno for record in caplog.records} == {logging.ERROR}
 
 
@@ -90,6 +91,23 @@ def test_what_a_faulty_observer_had_in_its_hands_is_not_quoted(caplog: pytest.Lo
     assert "UnicodeDecodeError" in told
     assert "test_chain.py" in told
     assert "FAKE-secret" not in told
+
+
+def test_who_watches_the_end_alone_need_write_no_more_than_that() -> None:
+    class Ends(Observer):
+        ended = 0
+
+        def closed(self, exchange: Exchange) -> None:
+            self.ended += 1
+
+    ends = Ends()
+    for watching in (ends, ObserverChain([ends])):
+        watching.began(exchange())
+        watching.skipped(exchange(), "minimax", REFUSED)
+        watching.quota_read(exchange(), attempt())
+        watching.attempt_failed(exchange(), attempt(failure=REFUSED))
+        watching.closed(exchange())
+    assert ends.ended == 2
 
 
 def test_a_chain_of_none_watches_nothing() -> None:

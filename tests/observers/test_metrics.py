@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 
 import pytest
-from prometheus_client import CollectorRegistry
+from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from claude_proxy import __version__
@@ -262,6 +262,35 @@ def test_a_status_that_is_not_known_makes_no_label(metrics: Metrics) -> None:
     metrics.registry.register(QuotaCollector(lambda: readings))
     states = {dict(labels).get("status"): number for (_, labels), number in scraped(metrics).items()}
     assert states == {None: 1_800_000_000.0, "allowed": 0, "allowed_warning": 0, "rejected": 0, "other": 1}
+
+
+def untimed(text: bytes) -> list[str]:
+    """The lines of a scrape, without the times at which something began to be counted."""
+    return [line.split(" ")[0] if "_created{" in line else line for line in text.decode().splitlines()]
+
+
+def test_the_text_is_as_prometheus_clients_own_counters_write_it(metrics: Metrics) -> None:
+    for seconds in (0.01, 0.3, 700.0):
+        metrics.closed(exchange(ended=100.0 + seconds, first_byte=None, usage=Usage()))
+    registry = CollectorRegistry()
+    requests = Counter(
+        "claude_proxy_requests_total",
+        "Exchanges closed, by who answered and how they ended.",
+        ("upstream", "model", "status_class", "end"),
+        registry=registry,
+    )
+    requests.labels("claude", "claude-sonnet-4-5", "2xx", "complete").inc(3)
+    duration = Histogram(
+        "claude_proxy_request_duration_seconds",
+        "From a request's arrival to the end of its answer.",
+        ("upstream",),
+        buckets=(0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60, 120, 300, 600),
+        registry=registry,
+    )
+    for seconds in (0.01, 0.3, 700.0):
+        duration.labels("claude").observe(100.0 + seconds - 100.0)
+    own = untimed(generate_latest(registry))
+    assert untimed(metrics.render())[: len(own)] == own
 
 
 def test_every_name_begins_with_the_proxys_own_and_is_explained(metrics: Metrics) -> None:

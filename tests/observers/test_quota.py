@@ -112,6 +112,16 @@ def test_the_newest_replaces_all_that_was_read_before(watched: Watched) -> None:
     assert newest["other"] == {"note": "x"}
 
 
+def test_who_says_the_same_again_is_read_anew(watched: Watched, caplog: pytest.LogCaptureFixture) -> None:
+    for _ in range(3):
+        watched.clock.advance(5)
+        watched.read(Quota("rejected", LATER, windows={"5h": Window("rejected")}, malformed=("7d-reset",)))
+    newest = watched.shown["claude"]
+    assert (newest["read_at"], newest["windows"]["5h"]["read_at"], newest["age_seconds"]) == (NOW + 15, NOW + 15, 0)
+    assert len(lines(caplog)) == 2
+    assert len(lines(caplog, "quota_malformed")) == 3
+
+
 def test_upstreams_are_kept_apart(watched: Watched) -> None:
     watched.read(Quota("allowed"))
     watched.read(Quota("rejected"), "gateway")

@@ -111,6 +111,19 @@ def test_of_a_field_that_stands_twice_the_first_counts() -> None:
     assert read_quota([(PREFIX + "status", "allowed"), (PREFIX + "status", "rejected")]) == Quota("allowed")
 
 
+def test_what_many_answers_say_is_read_once_and_each_change_of_it_again() -> None:
+    said = [(PREFIX + "status", "allowed"), (PREFIX + "5h-utilization", "0.5")]
+    first = read_quota([("date", "now"), *said])
+    assert read_quota([*said, ("date", "later")]) is first
+    assert read_quota([said[0], (PREFIX + "5h-utilization", "0.6")]) == Quota(
+        "allowed", windows={"5h": Window(None, 0.6)}
+    )
+    assert read_quota([said[0], (PREFIX + "7d-utilization", "0.5")]) == Quota(
+        "allowed", windows={"7d": Window(None, 0.5)}
+    )
+    assert first == Quota("allowed", windows={"5h": Window(None, 0.5)})
+
+
 @pytest.mark.parametrize("name", ["7d_sonnet", "30d", "1h", "12mo", "7d_a_model_of_tomorrow"])
 def test_a_window_that_is_not_known_is_a_window(name: str) -> None:
     assert read(window(name, utilization="0.5", reset="9")).windows == {name: Window(None, 0.5, 9.0)}
