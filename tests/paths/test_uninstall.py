@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import re
 import signal
 import sys
 from collections.abc import AsyncIterator
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import pytest_asyncio
 
+from tests.asking import ask
 from tests.claude_code import fresh_home, run_at_home
 from tests.claude_scenarios import answers, text
 from tests.paths.held_streams import HeldStreams, in_the_middle
@@ -21,6 +23,8 @@ from tests.stand_in import StandIn
 
 SETTINGS = '{\n\t"cleanupPeriodDays": 30\n}'
 KEY = "FAKE-minimax-key"
+
+TOLD = re.compile(r"^claude_proxy_(requests|ledger_records_written)_total(?:\{.*\})? (\S+)$", re.MULTILINE)
 
 Tree = dict[str, bytes | None]
 
@@ -57,6 +61,18 @@ class User:
         code, printed, complained = await self.claude_proxy(*arguments)
         assert code == 0, f"{arguments}: {printed}{complained}"
         return printed
+
+    async def all_is_written(self) -> None:
+        """Returns once the daemon's ledger has every exchange, and its files stay as they are."""
+        async with asyncio.timeout(30):
+            while True:
+                text = (await ask(f"http://127.0.0.1:{self.port}/metrics", method="GET")).body.decode()
+                told = TOLD.findall(text)
+                closed = sum(float(number) for name, number in told if name == "requests")
+                written = sum(float(number) for name, number in told if name == "ledger_records_written")
+                if closed == written > 0 and "\nclaude_proxy_requests_in_flight 0.0\n" in text:
+                    return
+                await asyncio.sleep(0.05)
 
     def tree(self) -> Tree:
         """Everything in the home but what Claude Code keeps for itself; its settings and login are looked at."""
@@ -109,7 +125,7 @@ async def test_everything_is_taken_back_and_nothing_is_left(claude_program: str,
         await user.does("enable")
         ran = await run_at_home(user.home, claude_program, "-p", "say hi")
         assert ran.stdout == "Through the daemon.\n"
-        (user.home / ".local/share/claude-proxy/ledger.db").touch()
+        await user.all_is_written()
 
         in_use = user.tree()
         assert len(in_use) > len(before) + 8
