@@ -168,15 +168,15 @@ async def test_a_way_out_is_made_ready_with_a_reload_and_its_login_is_learnt(tmp
     way = f"proxy: 'http://proxy.example:1', proxy_auth: {{ env: PROXY_LOGIN }}, ca_bundle: {bundle}"
     async with in_process(tmp_path, {}, env) as daemon:
         pool = daemon.house.transport._pool
-        assert pool._trusting == {}
+        assert list(pool._trusting) == [""]
         daemon.house.reload(loaded(tmp_path, f"upstreams: {{ claude: {{ {way} }} }}", env))
         egress = daemon.house.forwarder.routes.upstreams["claude"].transport.egress
         assert egress is not None
-        assert list(pool._trusting) == [egress.authorities]
+        assert set(pool._trusting) == {"", egress.authorities}
         say(logging.getLogger("claude_proxy"), logging.INFO, "told", text="FAKE-password-of-a-proxy")
         assert daemon.logged("told")[0]["text"] == REDACTED
         daemon.house.reload(loaded(tmp_path, ""))
-        assert pool._trusting == {}
+        assert list(pool._trusting) == [""]
 
 
 async def test_a_reload_keeps_who_may_come_in_and_what_is_never_forwarded(tmp_path: Path) -> None:
