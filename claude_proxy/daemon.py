@@ -13,10 +13,11 @@ import sys
 import time
 from asyncio.sslproto import SSLProtocol
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any, Self
+
+import msgspec
 
 from claude_proxy import listening as sockets
 from claude_proxy import notify
@@ -46,14 +47,13 @@ EXIT_CONFIG = 78  # EX_CONFIG of sysexits.h: a service manager need not try agai
 PortTaken = CannotListen
 
 
-@dataclass(frozen=True)
-class Start:
+class Start(msgspec.Struct, frozen=True):
     """What a process begins with: its sockets, its manager, and its relatives."""
 
     listening: Listening
     notifier: Notifier
     predecessor: Predecessor | None = None
-    stand_ins: list[StandIn] = field(default_factory=list)
+    stand_ins: list[StandIn] = msgspec.field(default_factory=list)
 
     @classmethod
     def read(cls, settings: Settings, variables: Mapping[str, str]) -> Self:

@@ -19,8 +19,9 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from enum import StrEnum
+
+import msgspec
 
 from claude_proxy.failures import AttemptFailed, BreakerEffect, Failure, FailureKind
 from claude_proxy.logline import say
@@ -28,8 +29,7 @@ from claude_proxy.logline import say
 _log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class BreakerSettings:
+class BreakerSettings(msgspec.Struct, frozen=True):
     """`failures` in a row that open it; `cooldown` and `max_cooldown` in seconds."""
 
     failures: int = 5

@@ -9,10 +9,11 @@ concern it.
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
 from typing import NamedTuple
+
+import msgspec
 
 from claude_proxy.credentials.credential import Credential
 from claude_proxy.failures import AttemptFailed, BreakerEffect, Failure, FailureKind
@@ -55,8 +56,7 @@ class Part(NamedTuple):
     breaker: CircuitBreaker
 
 
-@dataclass(slots=True)
-class _Limit:
+class _Limit(msgspec.Struct):
     breaker: CircuitBreaker
     ours: bool
     used: float

@@ -1,15 +1,15 @@
 """Which upstreams answer a request: routes in order, each with its targets in order."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
+
+import msgspec
 
 from claude_proxy.upstreams.upstream import Upstream
 from claude_proxy.wire.messages import Background, ClientRequest
 
 
-@dataclass(frozen=True, slots=True)
-class Match:
+class Match(msgspec.Struct, frozen=True):
     """What a route asks of a request; what is None matches everything.
 
     `model` is a glob and case-insensitive, `agent` is `main` or `sub`.
@@ -31,22 +31,19 @@ class Match:
         return ", ".join(f"{name} {value}" for name, value in parts.items() if value is not None) or "everything"
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
+class Target(msgspec.Struct, frozen=True):
     """An upstream, and the name under which it knows the model; None: as the client says."""
 
     upstream: Upstream
     model: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Route:
+class Route(msgspec.Struct, frozen=True):
     match: Match
     targets: tuple[Target, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(msgspec.Struct, frozen=True):
     """Where a request goes: the targets in order, and why, in words."""
 
     route: str

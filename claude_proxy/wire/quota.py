@@ -7,9 +7,10 @@ is read here is kept and shown.
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import NamedTuple
+
+import msgspec
 
 REJECTED = "rejected"
 
@@ -60,8 +61,7 @@ class Overage(NamedTuple):
         return self.in_use if self.in_use is not None else (self.window.status or "").startswith("allowed")
 
 
-@dataclass(frozen=True, slots=True)
-class Quota:
+class Quota(msgspec.Struct, frozen=True):
     """What one answer said of the plan; None where it said nothing, or nothing that can be read.
 
     `status` is `allowed`, `allowed_warning` or `rejected`, or a word of tomorrow; `reset` is Unix time in seconds;
@@ -72,10 +72,10 @@ class Quota:
     status: str | None = None
     reset: float | None = None
     representative_claim: str | None = None
-    windows: Mapping[str, Window] = field(default_factory=dict)
+    windows: Mapping[str, Window] = msgspec.field(default_factory=dict)
     overage: Overage | None = None
     fallback_percentage: float | None = None
-    other: Mapping[str, str] = field(default_factory=dict)
+    other: Mapping[str, str] = msgspec.field(default_factory=dict)
     malformed: tuple[str, ...] = ()
 
     @property
