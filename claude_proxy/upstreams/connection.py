@@ -215,10 +215,13 @@ class Pool(aiohttp.TCPConnector):
     async def asked(self, origin: str, egress: Egress | None = None) -> aiohttp.ClientRequest:
         """What a connection is asked for with, made once for each scheme and authority, those of base URLs, and
         way out."""
-        text = _SYSTEM if egress is None else egress.authorities
-        reading = self._trusting.get(text) or self._trusting.setdefault(text, self._read(text))
-        tls = await asyncio.shield(reading)  # others wait for it, too
-        asked = aiohttp.ClientRequest("GET", URL(origin), loop=self._loop, ssl=tls)
+        url = URL(origin)
+        tls: ssl.SSLContext | bool = True
+        if url.scheme != "http" or (egress is not None and egress.proxy):
+            text = _SYSTEM if egress is None else egress.authorities
+            reading = self._trusting.get(text) or self._trusting.setdefault(text, self._read(text))
+            tls = await asyncio.shield(reading)  # others wait for it, too
+        asked = aiohttp.ClientRequest("GET", url, loop=self._loop, ssl=tls)
         if egress is not None and egress.proxy:
             # Its Host is among them since aiohttp adds it later, and they are a part of what connections are kept by.
             headers = {"Host": asked.headers["Host"]}

@@ -92,3 +92,9 @@ async def test_who_leaves_while_the_authorities_are_read_takes_them_from_nobody(
         leaves.cancel()
         assert (await stays).ssl is await pool._trusting[""]
         assert leaves.cancelled()
+
+
+async def test_who_needs_no_authorities_waits_for_none() -> None:
+    async with Pool() as pool:
+        assert (await pool.asked("http://a.example")).ssl is True
+        assert pool._trusting == {}
