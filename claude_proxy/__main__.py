@@ -14,8 +14,9 @@ _BECOMES_ANOTHER = "run"
 
 def main() -> None:
     """Runs the command line."""
-    # Imports make much and leave nothing behind: the collector looks for that in vain, fifty times with its defaults.
-    gc.set_threshold(10_000, 20, 20)
+    # Imports make much and leave nothing behind: the collector would look for that in vain, 100 times with its
+    # defaults. The daemon, which goes on, sets another threshold when it serves.
+    gc.set_threshold(200_000, 20, 20)
     if sys.argv[1:2] != [_BECOMES_ANOTHER]:
         _keep_secrets_off_the_disk()
     if sys.argv[1:2] == ["statusline"] and sys.argv[2:3] not in (["-h"], ["--help"]):

@@ -2,8 +2,10 @@
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
 from functools import partial
+
+import msgspec
+from msgspec.structs import replace
 
 from claude_proxy.bookkeeping import answers_kept, reading, recording
 from claude_proxy.config.sections import takes_login
@@ -58,8 +60,7 @@ from claude_proxy.web.requests import RequestsDoor
 from claude_proxy.web.stats import StatsDoor
 
 
-@dataclass(slots=True, repr=False)
-class House:
+class House(msgspec.Struct):
     """What the daemon needs of it."""
 
     app: App
@@ -75,6 +76,9 @@ class House:
     refresher: Refresher
     pricing: Pricing
     recorder: Recorder | None
+
+    def __repr__(self) -> str:
+        return "House(…)"
 
     def reload(self, settings: Settings) -> None:
         """Puts another configuration in force for new requests; breakers and places are kept by name.

@@ -2,9 +2,10 @@
 
 import secrets
 import time
-from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
+
+import msgspec
 
 from claude_proxy.failures import Failure
 from claude_proxy.wire.headers import Headers
@@ -27,8 +28,7 @@ def new_id() -> str:
     return f"req_cp_{secrets.token_hex(12)}"
 
 
-@dataclass(slots=True)
-class Attempt:
+class Attempt(msgspec.Struct):
     """One try at one upstream. Times are of the monotonic clock, in seconds.
 
     `usage` is what an answer that is put together here has told of itself so far. None before it has begun, and
@@ -74,8 +74,7 @@ class Transcript:
                 self.blocks.append(block[:room])
 
 
-@dataclass(slots=True)
-class Exchange:
+class Exchange(msgspec.Struct):
     """A request on its way. Only the forwarder closes one; observers look and never change it.
 
     `answer_headers` are those of the answer that the client got, `transcript` its body, or None where answers are
@@ -85,18 +84,18 @@ class Exchange:
     """
 
     request: ClientRequest
-    id: str = field(default_factory=new_id)
-    accepted: float = field(default_factory=time.time)
-    started: float = field(default_factory=time.monotonic)
+    id: str = msgspec.field(default_factory=new_id)
+    accepted: float = msgspec.field(default_factory=time.time)
+    started: float = msgspec.field(default_factory=time.monotonic)
     first_byte: float | None = None
     ended: float | None = None
-    attempts: list[Attempt] = field(default_factory=list)
+    attempts: list[Attempt] = msgspec.field(default_factory=list)
     route: str = ""
     upstream: str = ""
     status: int | None = None
     answer_headers: Headers = ()
     transcript: Transcript | None = None
-    usage: Usage = field(default_factory=Usage)
+    usage: Usage = msgspec.field(default_factory=Usage)
     failure: Failure | None = None
     end: End | None = None
 

@@ -7,8 +7,9 @@ ProxyError
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from enum import Enum, auto
+
+import msgspec
 
 
 class FailureKind(Enum):
@@ -42,8 +43,7 @@ class BreakerEffect(Enum):
     OPEN = auto()
 
 
-@dataclass(frozen=True, slots=True)
-class Handling:
+class Handling(msgspec.Struct, frozen=True):
     """The consequences of a kind of failure.
 
     `again`: the same upstream may be asked once more. `elsewhere`: the route's next target may be asked.
@@ -87,17 +87,18 @@ HANDLING: Mapping[FailureKind, Handling] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Said:
+class Said(msgspec.Struct, frozen=True):
     """An upstream's own answer, passed on as it is: Claude Code's recovery matches on its words."""
 
     status: int
-    headers: tuple[tuple[str, str], ...] = field(repr=False)
-    body: bytes = field(repr=False)
+    headers: tuple[tuple[str, str], ...]
+    body: bytes
+
+    def __repr__(self) -> str:
+        return f"Said({self.status})"
 
 
-@dataclass(frozen=True, slots=True)
-class Failure:
+class Failure(msgspec.Struct, frozen=True):
     """One failure: of which kind, at which upstream, in words, and the upstream's own answer where it gave one.
 
     `retry_after` is in seconds, as the upstream asked. `spent_until` is the Unix time at which a spent quota
@@ -110,7 +111,7 @@ class Failure:
     """
 
     kind: FailureKind
-    message: str = field(repr=False)
+    message: str
     upstream: str = ""
     said: Said | None = None
     retry_after: float | None = None
@@ -118,7 +119,10 @@ class Failure:
     of_one_model: bool = False
     may_retry: bool = True
     error_type: str = ""
-    status: int = field(default=0)
+    status: int = 0
+
+    def __repr__(self) -> str:
+        return f"Failure({self.kind} at {self.upstream})"
 
     @property
     def handling(self) -> Handling:

@@ -13,9 +13,10 @@ import signal
 import socket
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import NoReturn, Self
+
+import msgspec
 
 VARIABLE = "_CLAUDE_PROXY_HANDOVER"
 """Where a process finds what its predecessor left to it."""
@@ -26,19 +27,18 @@ SIGNALS = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR
 _SERVING, _TAKEN_OVER = b"s", b"t"
 
 
-@dataclass(frozen=True)
-class Handed:
+class Handed(msgspec.Struct, frozen=True):
     """What is left to a successor, by the numbers of descriptors. `held` as in `Listening`."""
 
     sockets: Sequence[int]
     held: bool
     channel: int | None = None
     """To the process that we stand in for; None where we have become our successor in place."""
-    stand_ins: Sequence[Sequence[int]] = field(default_factory=tuple)
+    stand_ins: Sequence[Sequence[int]] = msgspec.field(default_factory=tuple)
     """Channel and process id of each that stands in for us until we serve, or has not ended since."""
 
     def written(self) -> str:
-        return json.dumps(asdict(self))
+        return json.dumps(msgspec.structs.asdict(self))
 
     @classmethod
     def read(cls, text: str) -> Self:

@@ -1,9 +1,9 @@
 """The ledger's parts belong together: what is recorded can be read, and forgotten; where nothing is, it is said."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from claude_proxy.bookkeeping import answers_kept, reading, recording
 from claude_proxy.ledger.pricing import Pricing

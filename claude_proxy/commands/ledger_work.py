@@ -6,12 +6,12 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NoReturn
 
 import click
+from msgspec.structs import asdict
 
 from claude_proxy.commands.options import CONFIG, told_if_faulty
 from claude_proxy.config.load import load

@@ -1,13 +1,17 @@
 """`claude-proxy serve`: the daemon in the foreground."""
 
+import contextlib
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import click
 
 from claude_proxy.commands.options import CONFIG, config_option, told_if_faulty
+
+_AUTHORITIES = "SSL_CERT_FILE"
 
 
 @click.command()
@@ -28,10 +32,11 @@ def serve(path: Path | None, **options: Any) -> None:
 
     Exit codes: 0 ended after draining, 1 ended at once, 78 faulty configuration, or address or ledger not free.
     """
-    from claude_proxy.config.load import load
-    from claude_proxy.daemon import PortTaken
-    from claude_proxy.daemon import serve as run_daemon
-    from claude_proxy.ledger.holder import LedgerHeld
+    with _authorities_unread():
+        from claude_proxy.config.load import load
+        from claude_proxy.daemon import PortTaken
+        from claude_proxy.daemon import serve as run_daemon
+        from claude_proxy.ledger.holder import LedgerHeld
 
     names = {
         "host": "listen.host",
@@ -47,3 +52,17 @@ def serve(path: Path | None, **options: Any) -> None:
         click.echo(f"claude-proxy: {error}", err=True)
         code = CONFIG
     sys.exit(code)
+
+
+@contextlib.contextmanager
+def _authorities_unread() -> Iterator[None]:
+    """While aiohttp is imported, which reads the system's authorities twice then, 40 ms, for TLS that is not used
+    here: upstreams.connection reads them once, beside all else. OpenSSL looks where this variable says."""
+    before = os.environ.get(_AUTHORITIES)
+    os.environ[_AUTHORITIES] = os.devnull
+    try:
+        yield
+    finally:
+        del os.environ[_AUTHORITIES]
+        if before is not None:
+            os.environ[_AUTHORITIES] = before

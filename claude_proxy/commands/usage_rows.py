@@ -1,9 +1,8 @@
 """What was used and what it cost, by day, week, month, session, project or model: rows out of the ledger's sums."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
 from datetime import date, tzinfo
-from typing import Any
+from typing import Any, NamedTuple
 
 from claude_proxy.ledger.cost import dollars
 from claude_proxy.ledger.days import added, month_of, week_of, with_days
@@ -29,8 +28,7 @@ COUNTS = (
 MONEY = ("list_value", "billed", "covered")
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(NamedTuple):
     """`name` is that of the day, session and so on; `project` is told of a session."""
 
     name: str
@@ -83,5 +81,5 @@ def _sessions(totals: Iterable[Total]) -> list[Row]:
         name = str(session or NOTHING)
         before = summed.pop(name, Row(name, Total()))
         known = before.project or (str(project) if project and session else None)
-        summed[name] = replace(before, total=added(before.total, total), project=known)
+        summed[name] = before._replace(total=added(before.total, total), project=known)
     return list(summed.values())

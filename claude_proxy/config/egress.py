@@ -3,9 +3,10 @@
 import re
 import ssl
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import SplitResult, unquote, urlsplit
+
+import msgspec
 
 from claude_proxy.config.reader import Reader
 from claude_proxy.config.sections import is_loopback, secret
@@ -17,8 +18,7 @@ _LARGEST = 8 << 20  # bytes of a bundle; a whole system's has a quarter of one M
 _CERTIFICATE = re.compile(r"-----BEGIN CERTIFICATE-----[A-Za-z0-9+/=\s]+-----END CERTIFICATE-----")
 
 
-@dataclass(frozen=True, slots=True)
-class _Proxy:
+class _Proxy(msgspec.Struct, frozen=True):
     """`url` is "" where none is used, and that is said; `setting` says where."""
 
     url: str
@@ -26,8 +26,7 @@ class _Proxy:
     setting: str
 
 
-@dataclass(frozen=True, slots=True)
-class Ground:
+class Ground(msgspec.Struct, frozen=True):
     """What holds for every upstream that says nothing of its own."""
 
     proxy: _Proxy | None

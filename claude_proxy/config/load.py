@@ -1,9 +1,10 @@
 """A configuration loaded: its layers laid together, read whole, and checked."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from functools import cache
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from claude_proxy.config import sections
 from claude_proxy.config.egress import Ground, egress, ground

@@ -1,8 +1,9 @@
 """What a configuration comes to: the settings of every room, checked and typed."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
+
+import msgspec
 
 from claude_proxy.credentials.credential import Scheme
 from claude_proxy.credentials.refresh import RefreshSettings
@@ -18,33 +19,29 @@ from claude_proxy.web.guard import AccessSettings
 from claude_proxy.web.protocol import LimitSettings
 
 
-@dataclass(frozen=True, slots=True)
-class ListenSettings:
+class ListenSettings(msgspec.Struct, frozen=True):
     """`port` 0 is any free one."""
 
     host: str
     port: int
 
 
-@dataclass(frozen=True, slots=True)
-class LogSettings:
+class LogSettings(msgspec.Struct, frozen=True):
     level: str
     format: str
 
 
-@dataclass(frozen=True, slots=True)
-class CredentialSettings:
+class CredentialSettings(msgspec.Struct, frozen=True):
     """`sources` as spelt in the configuration; times in seconds."""
 
     name: str
     sources: tuple[str, ...]
     cache_ttl: float
     read_timeout: float
-    refresh: RefreshSettings = field(default_factory=RefreshSettings)
+    refresh: RefreshSettings = msgspec.field(default_factory=RefreshSettings)
 
 
-@dataclass(frozen=True, slots=True)
-class UpstreamSettings:
+class UpstreamSettings(msgspec.Struct, frozen=True):
     """One API that may be called. `auth` is None where the kind of credential decides; `plan` says that its key
     belongs to a subscription."""
 
@@ -61,20 +58,17 @@ class UpstreamSettings:
     plan: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class TargetSettings:
+class TargetSettings(msgspec.Struct, frozen=True):
     upstream: str
     model: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class RouteSettings:
+class RouteSettings(msgspec.Struct, frozen=True):
     match: Match
     targets: tuple[TargetSettings, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
+class Settings(msgspec.Struct, frozen=True):
     """The whole configuration. `file` is the user's own file, None where there is none."""
 
     file: Path | None

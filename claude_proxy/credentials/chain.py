@@ -1,7 +1,8 @@
 """Several supplies in their configured order: the first that has a credential is the one."""
 
 from collections.abc import Sequence
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from claude_proxy.credentials.credential import (
     Credential,

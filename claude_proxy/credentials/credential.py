@@ -4,9 +4,10 @@
 """
 
 import re
-from dataclasses import dataclass, field
 from enum import Enum
 from typing import Protocol
+
+import msgspec
 
 from claude_proxy.wire.headers import Headers, append_to_list, bearer, canonical, without
 from claude_proxy.wire.messages import ClientRequest
@@ -35,20 +36,22 @@ class SubscriptionGuarded(CredentialUnavailable):
     """There is a stored login, but the request does not come from Claude Code itself."""
 
 
-@dataclass(frozen=True, slots=True)
-class Credential:
+class Credential(msgspec.Struct, frozen=True):
     """A secret and how it is sent. `expires_at` is Unix time in seconds, None where it is not known; `stored_login`
     says that it lay where Claude Code keeps its login.
 
     `ours` is False for what the client brought: that crosses untouched, and its refusal is the client's affair.
     """
 
-    secret: str = field(repr=False)
+    secret: str
     scheme: Scheme
     source: str
     ours: bool = True
     expires_at: float | None = None
     stored_login: bool = False
+
+    def __repr__(self) -> str:
+        return f"Credential({self.scheme.name} from {self.source})"
 
     @property
     def is_login(self) -> bool:
@@ -127,8 +130,7 @@ class CredentialSource(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class SupplyState:
+class SupplyState(msgspec.Struct, frozen=True):
     """What may be said of a supply without a secret: `state` is one word, `detail` a sentence.
 
     `refresh` says who renews a stored login: `delegate` (we ask `claude`), `never` (the user), None where there is

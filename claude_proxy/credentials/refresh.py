@@ -9,9 +9,10 @@ import logging
 import threading
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
 from functools import partial
 from typing import Self, TypeVar
+
+import msgspec
 
 from claude_proxy.credentials.blocking import BlockingRead, ReadTimedOut
 from claude_proxy.credentials.delegate import ClaudeRun
@@ -39,8 +40,7 @@ _HANGS = 10.0  # seconds more than its own limits after which a run is given up:
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
-class RefreshSettings:
+class RefreshSettings(msgspec.Struct, frozen=True):
     """Whether `claude` is asked (`delegate`), by which command, and how many seconds it may take."""
 
     delegate: bool = True
@@ -48,8 +48,7 @@ class RefreshSettings:
     timeout: float = 30.0
 
 
-@dataclass(frozen=True, slots=True)
-class LastRefresh:
+class LastRefresh(msgspec.Struct, frozen=True):
     """When `claude` was last asked, in Unix time, and what came of it in words."""
 
     at: float

@@ -4,7 +4,8 @@ import asyncio
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from claude_proxy.credentials.credential import (
     Credential,

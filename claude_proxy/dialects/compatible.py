@@ -6,7 +6,6 @@ user or the client is not its business. The answer comes back under the model na
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -34,8 +33,7 @@ _WINDOW_WORDS = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class CompatibleTraits:
+class CompatibleTraits(msgspec.Struct, frozen=True):
     """What one compatible provider accepts. `context_window` is in tokens; `lowest_temperature` stands in for a
     temperature of 0 where that is refused."""
 

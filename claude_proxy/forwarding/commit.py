@@ -8,9 +8,9 @@ for a sign of life must not wait for us.
 import json
 from collections.abc import Callable
 from contextlib import aclosing
-from dataclasses import replace
 
 import msgspec
+from msgspec.structs import replace
 
 from claude_proxy.dialects.dialect import Dialect
 from claude_proxy.failures import AttemptFailed, Failure, FailureKind, Said

@@ -3,9 +3,9 @@
 import random
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from typing import TypeVar
 
+import msgspec
 import tenacity
 
 from claude_proxy.failures import AttemptFailed, FailureKind
@@ -13,8 +13,7 @@ from claude_proxy.failures import AttemptFailed, FailureKind
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
-class RetrySettings:
+class RetrySettings(msgspec.Struct, frozen=True):
     """Waits in seconds: `first_wait`, doubled up to `max_wait`, `max_elapsed` in all; short, since Claude Code
     tries ten times itself. `max_retries` bounds the number beside the time."""
 

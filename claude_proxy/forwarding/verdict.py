@@ -1,6 +1,6 @@
 """What the credential decides of an attempt: which one is used, whose refusal it was, what its words may say."""
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from claude_proxy.credentials.brought import brought_secrets
 from claude_proxy.credentials.credential import (

@@ -3,7 +3,8 @@
 import hashlib
 import sqlite3
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from claude_proxy.ledger.packing import pack, unpack
 from claude_proxy.ledger.pieces import cut
@@ -16,8 +17,7 @@ _WINDOW = 256 << 10  # bytes that are looked through at once, in a quarter of a 
 _AT_ONCE = 200  # parameters of one question, of SQLite's 999
 
 
-@dataclass(frozen=True, slots=True)
-class Stored:
+class Stored(msgspec.Struct, frozen=True):
     """A body as it was stored: its recipe, and whether a secret was replaced in it or in one of its blocks."""
 
     packed: bytes

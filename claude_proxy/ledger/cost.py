@@ -1,7 +1,8 @@
 """What an answer cost: four numbers that are never mixed, in whole picodollars."""
 
-from dataclasses import dataclass
 from enum import StrEnum
+
+import msgspec
 
 PER_DOLLAR = 10**12
 """Picodollars in a US dollar. A token of $0.000001 per million is one: prices per token, and all sums, are exact."""
@@ -16,8 +17,7 @@ class Billing(StrEnum):
     NONE = "none"
 
 
-@dataclass(frozen=True, slots=True)
-class Cost:
+class Cost(msgspec.Struct, frozen=True):
     """Money in picodollars, None where there is no price for any of it, or where nothing was metered.
 
     `list_value` is what the price list says, for a subscription its API equivalent; `billed` is what somebody is

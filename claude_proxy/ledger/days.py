@@ -1,12 +1,13 @@
 """Totals by day, week and month, and by hour: quarters of an hour put together as a time zone's calendar has them."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import fields, replace
 from datetime import date, datetime, time, timedelta, tzinfo
+
+from msgspec.structs import replace
 
 from claude_proxy.ledger.store import BUCKET, Total
 
-SUMS = tuple(field.name for field in fields(Total) if field.name != "key")
+SUMS = tuple(name for name in Total.__struct_fields__ if name != "key")
 
 
 def added(one: Total, other: Total) -> Total:

@@ -7,8 +7,10 @@ lines twice changes nothing.
 import base64
 import json
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, fields, replace
 from typing import Any
+
+import msgspec
+from msgspec.structs import replace
 
 from claude_proxy.ledger.record import Bodies
 from claude_proxy.ledger.rows import KEY, SUMS, record_of, record_shown
@@ -18,15 +20,14 @@ from claude_proxy.wire.headers import Headers
 _PAGE = 200
 _BATCH_BYTES = 4 << 20
 _MOST_FIRST_MESSAGES = 10_000
-_BODIES = tuple(field.name for field in fields(Bodies))
+_BODIES = Bodies.__struct_fields__
 
 
 class NoExport(ValueError):
     """A line that no export has; the message names it by its number and quotes nothing of it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Imported:
+class Imported(msgspec.Struct, frozen=True):
     """How many lines there were, and of those the records that were new."""
 
     records: int

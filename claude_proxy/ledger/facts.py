@@ -8,7 +8,6 @@ to a message of the user stands in blocks of their own, which begin with `<syste
 import hashlib
 import json
 import re
-from dataclasses import dataclass
 
 import msgspec
 
@@ -26,8 +25,7 @@ _REMINDER = "<system-reminder>"
 _UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
-@dataclass(frozen=True, slots=True)
-class Facts:
+class Facts(msgspec.Struct, frozen=True):
     """None where the request does not say."""
 
     session: str | None = None

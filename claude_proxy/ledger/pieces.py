@@ -7,7 +7,6 @@ pieces and what lies between them give back every byte, whatever the body is. Wh
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -32,8 +31,7 @@ _decode_members = msgspec.json.Decoder(dict[_Key, msgspec.Raw], dec_hook=lambda 
 _decode_items = msgspec.json.Decoder(list[msgspec.Raw]).decode
 
 
-@dataclass(frozen=True, slots=True)
-class Piece:
+class Piece(msgspec.Struct, frozen=True):
     """A block of the body, from `start` to `end`, without what lies in its hole, if it has one.
 
     The hole is where a block says that the cache ends with it: Claude Code moves that mark on with each turn, and

@@ -5,7 +5,6 @@ The snapshot is made of genai-prices by `scripts/prices`. It is read when a pric
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from decimal import Decimal
 from functools import cached_property
@@ -19,8 +18,7 @@ Rate = tuple[tuple[int, int], ...]
 """A price by the size of the prompt: (tokens, picodollars); the last whose tokens are exceeded is that of all."""
 
 
-@dataclass(frozen=True, slots=True)
-class Rates:
+class Rates(msgspec.Struct, frozen=True):
     """Picodollars for a token of each kind, and for a web search; None where it has no price of its own."""
 
     input: Rate | None = None
@@ -31,7 +29,7 @@ class Rates:
     web_search: Rate | None = None
 
 
-KINDS = tuple(field.name for field in fields(Rates))
+KINDS = Rates.__struct_fields__
 
 _DAY = re.compile(r"[-@](?:\d{8}|\d{4}-\d{2}-\d{2})$|[-@]latest$")
 _VERSION = re.compile(r"-v\d+(?::\d+)?$")  # Amazon's: anthropic.claude-opus-4-5-20251101-v1:0

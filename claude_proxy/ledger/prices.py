@@ -14,10 +14,12 @@ Where the protocol or the price list leaves a choice:
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from fnmatch import fnmatchcase
 from typing import NamedTuple
+
+import msgspec
+from msgspec.structs import replace
 
 from claude_proxy.ledger.cost import NO_COST, Billing, Cost
 from claude_proxy.ledger.price_table import KINDS, ModelPrices, PriceTable, Rate, Rates
@@ -33,11 +35,10 @@ _APART = frozenset({"compaction", "advisor_message"})
 _ORDINARY = frozenset({None, "", "standard", "default"})
 
 
-@dataclass(frozen=True, slots=True)
-class PriceSettings:
+class PriceSettings(msgspec.Struct, frozen=True):
     """Prices that the user has set, by a glob for the model's name; they hold for every tier, speed and place."""
 
-    models: Mapping[str, Rates] = field(default_factory=dict)
+    models: Mapping[str, Rates] = msgspec.field(default_factory=dict)
 
 
 class Tokens(NamedTuple):

@@ -5,14 +5,14 @@ hundred of them take some hundred bytes, so that the recipes of a conversation s
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from claude_proxy.ledger.packing import pack, read_varints, unpack, varints
 from claude_proxy.ledger.pieces import Piece
 
 
-@dataclass(frozen=True, slots=True)
-class Recipe:
+class Recipe(msgspec.Struct, frozen=True):
     """`gaps` are the bytes before each block and behind the last one: one more than there are `blocks`. `holes` says
     for each block where in it something is put in, and what; None for most."""
 

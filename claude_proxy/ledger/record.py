@@ -1,8 +1,9 @@
 """A row of the ledger: what is remembered of one exchange, and its bodies."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from enum import StrEnum
+
+import msgspec
 
 from claude_proxy.wire.headers import Headers
 from claude_proxy.wire.usage import Usage
@@ -17,8 +18,7 @@ class Kept(StrEnum):
     PRUNED = "pruned"
 
 
-@dataclass(frozen=True, slots=True)
-class AttemptRecord:
+class AttemptRecord(msgspec.Struct, frozen=True):
     """One try at one upstream. Times are milliseconds since the request arrived.
 
     `failure` is the kind of failure, `cause` its words without any secret. `usage` is what a message that was being
@@ -36,8 +36,7 @@ class AttemptRecord:
     usage: Usage | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class ExchangeRecord:
+class ExchangeRecord(msgspec.Struct, frozen=True):
     """What is remembered of an exchange. One that has begun and not ended, or whose end was lost, has no `end`.
 
     `accepted` is Unix time in seconds, `first_byte_ms` and `total_ms` are milliseconds from there. `model` is what
@@ -85,7 +84,7 @@ class ExchangeRecord:
     first_byte_ms: int | None = None
     total_ms: int | None = None
     attempts: tuple[AttemptRecord, ...] = ()
-    usage: Usage = field(default_factory=Usage)
+    usage: Usage = msgspec.field(default_factory=Usage)
     stop_reason: str | None = None
     list_value: int | None = None
     billed: int | None = None
@@ -93,7 +92,7 @@ class ExchangeRecord:
     unpriced_tokens: int = 0
     price_source: str | None = None
     price_dated: str | None = None
-    rate_limit: Mapping[str, str] = field(default_factory=dict)
+    rate_limit: Mapping[str, str] = msgspec.field(default_factory=dict)
     request_bytes: int = 0
     answer_bytes: int | None = None
     kept: Kept = Kept.NONE
@@ -101,15 +100,17 @@ class ExchangeRecord:
     number: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Bodies:
+class Bodies(msgspec.Struct, frozen=True):
     """Headers and bodies of an exchange, credentials removed. None: not kept, or not yet there.
 
     `request` is the JSON text of the client's body (decoded, where it came compressed). `answer` is the body as the
     client got it: a stream of events for a request that streams.
     """
 
-    request_headers: Headers | None = field(default=None, repr=False)
-    request: bytes | None = field(default=None, repr=False)
-    answer_headers: Headers | None = field(default=None, repr=False)
-    answer: bytes | None = field(default=None, repr=False)
+    request_headers: Headers | None = None
+    request: bytes | None = None
+    answer_headers: Headers | None = None
+    answer: bytes | None = None
+
+    def __repr__(self) -> str:
+        return "Bodies(…)"

@@ -2,8 +2,9 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
 from typing import Any
+
+from msgspec.structs import asdict
 
 from claude_proxy.ledger.packing import pack, unpack
 from claude_proxy.ledger.record import AttemptRecord, ExchangeRecord, Kept
@@ -35,13 +36,13 @@ _PLAIN_COLUMNS = (
 COLUMNS = (*_PLAIN_COLUMNS, *COUNTS, "more")
 """Of the table `exchange`, in the order of `row`; `number` and `epoch` are the ledger's own."""
 
-SUMS = tuple(field.name for field in fields(Total) if field.name != "key")
+SUMS = tuple(name for name in Total.__struct_fields__ if name != "key")
 KEY = tuple(str(by) for by in By)
 
 _MORE_FIELDS = tuple(
-    field.name
-    for field in fields(ExchangeRecord)
-    if field.name not in {*_PLAIN_COLUMNS, "number", "usage", "attempts", "first_message"}
+    name
+    for name in ExchangeRecord.__struct_fields__
+    if name not in {*_PLAIN_COLUMNS, "number", "usage", "attempts", "first_message"}
 )
 _MORE_OF_USAGE = ("service_tier", "speed", "inference_geo")
 _DEFAULTS = ExchangeRecord("", 0.0, "", "")
@@ -109,9 +110,7 @@ def usage_of(shown: Mapping[str, Any]) -> Usage:
 
 def attempt_shown(attempt: AttemptRecord) -> dict[str, Any]:
     """An attempt as JSON can write it, without what is not said of it."""
-    shown = {
-        field.name: value for field in fields(attempt) if (value := getattr(attempt, field.name)) not in (None, "")
-    }
+    shown = {name: value for name, value in asdict(attempt).items() if value not in (None, "")}
     if attempt.usage is not None:
         shown["usage"] = usage_shown(attempt.usage)
     return shown
@@ -127,10 +126,9 @@ def _attempt(shown: Mapping[str, Any]) -> AttemptRecord:
 def record_shown(of: ExchangeRecord) -> dict[str, Any]:
     """A record as JSON can write it, without what is not said of it; its number is its ledger's affair."""
     shown = {
-        field.name: value
-        for field in fields(of)
-        if field.name not in {"number", "usage", "attempts", "rate_limit"}
-        and (value := getattr(of, field.name)) != getattr(_DEFAULTS, field.name)
+        name: value
+        for name, value in asdict(of).items()
+        if name not in {"number", "usage", "attempts", "rate_limit"} and value != getattr(_DEFAULTS, name)
     }
     if of.attempts:
         shown["attempts"] = [attempt_shown(attempt) for attempt in of.attempts]

@@ -1,13 +1,13 @@
 """The settings of the ledger."""
 
-from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 from claude_proxy.ledger.store import Retention
 
 
-@dataclass(frozen=True, slots=True)
-class LedgerSettings:
+class LedgerSettings(msgspec.Struct, frozen=True):
     """`path` is the database; sizes in bytes, times in seconds. `bodies` False: no headers or bodies are kept.
 
     The queue is bounded by a number of records and by what they hold; `max_answer` is what is kept of one answer,

@@ -3,9 +3,10 @@
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
+
+from msgspec.structs import replace
 
 from claude_proxy.ledger.blocks import EPOCH, Cutting, Redaction
 from claude_proxy.ledger.packing import pack

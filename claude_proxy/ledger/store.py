@@ -5,9 +5,10 @@ the event loop's: its answers come from the disk. tests/ledger/contract.py holds
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
+
+import msgspec
 
 from claude_proxy.ledger.record import Bodies, ExchangeRecord
 
@@ -31,8 +32,7 @@ class LedgerNewer(LedgerError):
     """The ledger was written by a newer version, which alone can read it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(msgspec.Struct, frozen=True):
     """Something to be written: a record, whether it has ended or not, and those of its bodies that are there now.
 
     A record of an id that is known replaces what was written of it, unless that has ended. `secrets` are replaced
@@ -42,12 +42,14 @@ class Change:
 
     record: ExchangeRecord
     bodies: Bodies | None = None
-    secrets: frozenset[str] = field(default_factory=frozenset, repr=False)
+    secrets: frozenset[str] = frozenset()
     as_it_is: bool = False
 
+    def __repr__(self) -> str:
+        return f"Change({self.record}, {self.bodies})"
 
-@dataclass(frozen=True, slots=True)
-class Filter:
+
+class Filter(msgspec.Struct, frozen=True):
     """Which exchanges are meant; None: all. Times are Unix seconds, `since` included and `until` not.
 
     `model` is either the model that was asked for or the one that was routed to. `agents` False: main
@@ -67,8 +69,7 @@ class Filter:
     end: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(msgspec.Struct, frozen=True):
     """Where a list goes on: behind the record that has these."""
 
     accepted: float
@@ -94,8 +95,7 @@ WHOLE_KEY = tuple(By)
 """All by which usage is kept apart."""
 
 
-@dataclass(frozen=True, slots=True)
-class Total:
+class Total(msgspec.Struct, frozen=True):
     """Sums over exchanges that have ended. `key` are the values that they share, in the order asked for: an int for
     BUCKET, 0 or 1 for AGENT, else text or None.
 
@@ -123,8 +123,7 @@ class Total:
     unpriced_requests: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Conversation:
+class Conversation(msgspec.Struct, frozen=True):
     """The exchanges of one conversation that are still there, main and subagents together."""
 
     id: str
@@ -138,8 +137,7 @@ class Conversation:
     number: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Condition:
+class Condition(msgspec.Struct, frozen=True):
     """How the ledger stands. Sizes are bytes: of all that lies on the disk, and of what of it is in use."""
 
     place: str
@@ -153,8 +151,7 @@ class Condition:
     newest: float | None
 
 
-@dataclass(frozen=True, slots=True)
-class Retention:
+class Retention(msgspec.Struct, frozen=True):
     """What is kept: records for so many seconds, and all in all so many bytes. 0: without end."""
 
     keep: float

@@ -4,7 +4,8 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+
+import msgspec
 
 from claude_proxy.exchange import Exchange, Observer
 from claude_proxy.ledger.cost import dollars
@@ -17,8 +18,7 @@ KEPT = 500
 _LONGEST = 200  # characters of a path, which may have any length
 
 
-@dataclass(frozen=True, slots=True)
-class Heard:
+class Heard(msgspec.Struct, frozen=True):
     """Events as bytes, and the id of the last of them. `missed`: some that came before are no longer kept."""
 
     events: tuple[bytes, ...]

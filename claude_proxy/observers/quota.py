@@ -11,8 +11,9 @@ time at which it was read, else Haiku's next answer would hide that Fable's week
 import logging
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
 from typing import Any
+
+import msgspec
 
 from claude_proxy.exchange import Attempt, Exchange, Observer
 from claude_proxy.logline import say
@@ -24,8 +25,7 @@ _ALLOWED = "allowed"
 _MOST_NAMES = 16  # windows of one upstream that are kept, shown and told, for as long as the process lives
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
+class Reading(msgspec.Struct, frozen=True):
     """What an upstream said last: `at` is Unix time in seconds, `monotonic` the same moment by the clock that ages are
     measured with. Each window stands with the Unix time at which it was read."""
 
@@ -35,12 +35,11 @@ class Reading:
     windows: Mapping[str, tuple[Window, float]]
 
 
-@dataclass(slots=True)
-class _Memory:
+class _Memory(msgspec.Struct):
     """What has been seen of one upstream: the names of its windows, and the last status of each that was told."""
 
-    names: set[str] = field(default_factory=lambda: set(WINDOWS_OF_ALL))
-    told: dict[str, tuple[str, float | None]] = field(default_factory=dict)
+    names: set[str] = msgspec.field(default_factory=lambda: set(WINDOWS_OF_ALL))
+    told: dict[str, tuple[str, float | None]] = msgspec.field(default_factory=dict)
 
     def knows(self, name: str) -> bool:
         """Whether there is room for this name, which is remembered if so."""

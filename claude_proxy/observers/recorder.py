@@ -12,8 +12,9 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import NamedTuple
+
+import msgspec
 
 from claude_proxy.exchange import Attempt, Exchange
 from claude_proxy.failures import Failure
@@ -36,8 +37,7 @@ _LAST_WAITS = 0.1  # seconds between two tries when we are to stop
 _CLOSE_WITHIN = 5.0  # seconds that an exit waits for the disk
 
 
-@dataclass(frozen=True, slots=True)
-class _Item:
+class _Item(msgspec.Struct, frozen=True):
     """An exchange that has begun, or has ended; `size` is about what it holds in memory, in bytes."""
 
     exchange: Exchange

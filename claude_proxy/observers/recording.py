@@ -1,8 +1,9 @@
 """An exchange as the ledger remembers it: without its credentials, in the words of a record."""
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
 from typing import Any
+
+import msgspec
 
 from claude_proxy.credentials.brought import brought_secrets, is_harmless
 from claude_proxy.exchange import Attempt, Exchange
@@ -21,13 +22,15 @@ _STOP_REASON = b'"stop_reason":'
 _TAIL = 8 << 10  # bytes at the end of an answer in which its stop reason stands
 
 
-@dataclass(frozen=True, slots=True)
-class Begun:
+class Begun(msgspec.Struct, frozen=True):
     """What is known of an exchange from its beginning on: read once, and needed again for its end."""
 
     facts: Facts
-    secrets: frozenset[str] = field(repr=False)
+    secrets: frozenset[str]
     with_bodies: bool
+
+    def __repr__(self) -> str:
+        return f"Begun({self.facts})"
 
 
 class Recording:

@@ -6,8 +6,8 @@ must not keep anybody from switching off.
 
 import ipaddress
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 from urllib.parse import SplitResult, urlsplit
 
 from claude_proxy.config.address import DEFAULT_HOST, DEFAULT_PORT
@@ -17,8 +17,7 @@ _SETTINGS = ("CLAUDE_PROXY_LISTEN", "PORT", "SERVER_HOST")
 _EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104 - asked for, not bound
 
 
-@dataclass(frozen=True, slots=True)
-class Address:
+class Address(NamedTuple):
     """Where the daemon listens. `complaint` says why the configuration could not tell; then it is the default."""
 
     url: str

@@ -12,9 +12,8 @@ import os
 import stat
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import ParamSpec, TypeVar
+from typing import NamedTuple, ParamSpec, TypeVar
 
 from claude_proxy.toggle.refusals import FileRefused
 
@@ -26,8 +25,7 @@ _LARGEST = 16 << 20  # bytes
 _BESIDE = ".{name}.claude-proxy-new"
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(NamedTuple):
     """A file as it was read: its bytes, and the status by which it is known again."""
 
     data: bytes

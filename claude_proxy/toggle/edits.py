@@ -2,8 +2,8 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from claude_proxy.toggle import address, settings_text, shell_block
 from claude_proxy.toggle.disk import Disk, Found
@@ -16,8 +16,7 @@ from claude_proxy.toggle.shell_block import FISH, POSIX
 _ELSEWHERE = re.compile(rb"^[ \t]*(?:export[ \t]+|set[ \t]+-\w+[ \t]+)?ANTHROPIC_BASE_URL[= ]", re.MULTILINE)
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
+class Line(NamedTuple):
     """A line for the user: what became of something in a file, and in parentheses what was there before."""
 
     mark: str
@@ -25,8 +24,7 @@ class Line:
     note: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Edit:
+class Edit(NamedTuple):
     """One file: as the user knows it, where it really lies, its bytes before and after (None: no file), what to
     remember of it (None: nothing), and what to tell."""
 

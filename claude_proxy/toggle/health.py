@@ -6,8 +6,7 @@ The daemon may be older or newer than this command, and something else may liste
 import json
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from claude_proxy.loopback_http import NotHttp, get
 from claude_proxy.toggle.address import host_and_port
@@ -18,8 +17,7 @@ PATIENCE = 1.0
 _LARGEST = 1 << 20  # bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Health:
+class Health(NamedTuple):
     """An answer of the daemon; `seconds` is how long it took."""
 
     body: Mapping[str, Any]
@@ -38,8 +36,7 @@ class Health:
         return mapping(self.body.get(name))
 
 
-@dataclass(frozen=True, slots=True)
-class Silence:
+class Silence(NamedTuple):
     """Why there is no answer, in words. `taken`: something listens there that is not the daemon, or `hangs`."""
 
     reason: str

@@ -8,8 +8,7 @@ as in JSON.parse.
 import json
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 _BLANK = re.compile(r"[ \t\n\r]*")
 _NO_STRING = re.compile(r'"(?:[^"\\]|\\.)*"|-?Infinity|NaN')  # or a string, within which these say nothing
@@ -25,8 +24,7 @@ class NotJson(ValueError):
         self.column = at - text.rfind("\n", 0, at)
 
 
-@dataclass(frozen=True, slots=True)
-class Member:
+class Member(NamedTuple):
     """One member of an object: from its key's quote at `start` to the end of its value at `end`."""
 
     key: str
@@ -36,8 +34,7 @@ class Member:
     end: int
 
 
-@dataclass(frozen=True, slots=True)
-class JsonObject:
+class JsonObject(NamedTuple):
     """An object in a text: where its braces stand, and its members in order."""
 
     text: str
@@ -127,8 +124,7 @@ def remove(found: JsonObject, member: Member, inner: str = "") -> str:
     return text[: member.start] + text[found.members[index + 1].start :]
 
 
-@dataclass(frozen=True, slots=True)
-class Lines:
+class Lines(NamedTuple):
     """How an object is laid out that has no member yet: what stands before its first, and before its brace."""
 
     inner: str = ""

@@ -1,8 +1,8 @@
 """Where things lie: Claude Code's settings, the shells' start-up files, and our own receipt and flag."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from claude_proxy import directories
 from claude_proxy.toggle.shell_block import FISH, POSIX, Syntax
@@ -10,16 +10,14 @@ from claude_proxy.toggle.shell_block import FISH, POSIX, Syntax
 _LOGIN_FILES = (".bash_profile", ".bash_login", ".profile")  # bash reads the first of these that is there
 
 
-@dataclass(frozen=True, slots=True)
-class ShellFile:
+class ShellFile(NamedTuple):
     """A file that a shell reads when it starts."""
 
     path: Path
     syntax: Syntax
 
 
-@dataclass(frozen=True, slots=True)
-class Places:
+class Places(NamedTuple):
     """The paths of one user. `config_home` is where fish keeps its own."""
 
     home: Path

@@ -8,8 +8,8 @@ import os
 import re
 import sys
 import time
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 _NAME = "claude"
 _PATIENCE = 2.0  # seconds for ps
@@ -18,8 +18,7 @@ _SECOND = 1.0  # seconds; ps tells ages in whole ones
 _ETIME = re.compile(r"(?:(?:(\d+)-)?(\d+):)?(\d+):(\d+)")  # [[days-]hours:]minutes:seconds, ps(1)
 
 
-@dataclass(frozen=True, slots=True)
-class _Process:
+class _Process(NamedTuple):
     pid: int
     parent: int
     name: str

@@ -6,7 +6,7 @@ Both directions are pure. What a later removal must know to leave the very bytes
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from claude_proxy.toggle import json_text
 from claude_proxy.toggle.json_text import Lines, NotJson, parse_value, read_object
@@ -51,8 +51,7 @@ class SettingsRecord:
     made_env: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(NamedTuple):
     """What became of one key: its JSON before and now, None where it is absent. `ours`: the one of the two that the
     user did not write is ours; False for what was left because the user wrote it."""
 

@@ -8,8 +8,8 @@ need not be UTF-8.
 import re
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 from claude_proxy.toggle.refusals import InvalidText
 
@@ -24,8 +24,7 @@ _EXPORT = re.compile(rb"^ +(?:export|set -gx) ([A-Z_]+)[= ](.+)$", re.MULTILINE)
 _PLAIN = re.compile(r"[A-Za-z0-9_./:-]+")
 
 
-@dataclass(frozen=True, slots=True)
-class Syntax:
+class Syntax(NamedTuple):
     """How a shell says it: a test for the flag file, an assignment, an end."""
 
     test: str
@@ -82,8 +81,7 @@ def put(text: bytes, block: bytes, name: str) -> bytes:
     return text + block + b"\n"
 
 
-@dataclass(frozen=True, slots=True)
-class Block:
+class Block(NamedTuple):
     """One block in a text: where, and what it exports."""
 
     start: int

@@ -1,8 +1,7 @@
 """How things are: routing, daemon, upstreams, and what this set-up turns off in Claude Code."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from claude_proxy.toggle.health import Health, Silence, mapping, sequence
 from claude_proxy.toggle.routing import Routing
@@ -17,8 +16,7 @@ _OFF_WORDS = frozenset({"", "0", "false", "no", "off"})
 _BAD_CREDENTIAL = frozenset({"unusable", "refused"})
 
 
-@dataclass(frozen=True, slots=True)
-class Status:
+class Status(NamedTuple):
     """Everything that `status` tells. `memory` in bytes, None where it cannot be known; `stale_sessions`: how many
     running sessions were started before routing was on, None where that cannot be known. `today` is what was used,
     None where the daemon does not tell."""
@@ -67,8 +65,7 @@ class Status:
         }
 
 
-@dataclass(frozen=True, slots=True)
-class UpstreamStatus:
+class UpstreamStatus(NamedTuple):
     """One upstream that routes lead to. `parts` are its breakers that are not closed, `credential` what is known of
     its credential; `instead`: who answers meanwhile, for whatever is taken to it first."""
 

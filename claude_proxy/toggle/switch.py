@@ -8,9 +8,10 @@ turn of the switch, either way, finds in the receipt what it needs.
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
+from typing import NamedTuple
 
 from claude_proxy.toggle import address
 from claude_proxy.toggle.disk import Disk, glance
@@ -30,8 +31,7 @@ class Via(StrEnum):
     NONE = "none"
 
 
-@dataclass(frozen=True, slots=True)
-class Wish:
+class Wish(NamedTuple):
     """What `enable` is to bring about. `variables` are what Claude Code is to be given; `haiku_unknown`: whether
     Haiku's model belongs to them could not be found out, so what is there stays."""
 
@@ -42,8 +42,7 @@ class Wish:
     take_over: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(NamedTuple):
     """What was done, file by file, and what could not be done. `since`: when routing had been switched on before."""
 
     lines: tuple[Line, ...]
@@ -173,14 +172,14 @@ class Switch:
         was_on = receipt is not None or self._places.flag.exists()
         if dry_run:
             outcome, _ = self._undo(url, receipt, dry_run=True)
-            return replace(outcome, changed=outcome.changed or was_on)
+            return outcome._replace(changed=outcome.changed or was_on)
         self._remove(self._places.flag)
         outcome, left = self._undo(url, receipt, dry_run=False)
         if left and receipt:
             self._keep(replace(receipt, files=left))
         else:
             self._remove(self._places.receipt)
-        return replace(outcome, changed=outcome.changed or was_on)
+        return outcome._replace(changed=outcome.changed or was_on)
 
     def _undo(self, url: str, receipt: Receipt | None, *, dry_run: bool) -> tuple[Outcome, dict[Path, FileRecord]]:
         """Everything that is ours taken out of every file; and the records of those that resisted."""

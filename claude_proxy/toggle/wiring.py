@@ -4,8 +4,8 @@
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from claude_proxy.toggle import address, haiku, hazards
 from claude_proxy.toggle.disk import glance
@@ -15,8 +15,7 @@ from claude_proxy.toggle.refusals import AddressUnknown, NotAnswering, ToggleRef
 from claude_proxy.toggle.settings_text import BASE_URL, HAIKU_MODEL, TOOL_SEARCH, SettingsText
 
 
-@dataclass(frozen=True, slots=True)
-class Wiring:
+class Wiring(NamedTuple):
     """`haiku_unknown`: the daemon does not tell its routes. `looked_for` are the sources in which a key for Haiku's
     upstream was looked for."""
 

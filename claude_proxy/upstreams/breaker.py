@@ -18,8 +18,9 @@ import logging
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from enum import StrEnum
+
+import msgspec
 
 from claude_proxy.failures import AttemptFailed, BreakerEffect, Failure, FailureKind
 from claude_proxy.logline import say
@@ -27,8 +28,7 @@ from claude_proxy.logline import say
 _log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class BreakerSettings:
+class BreakerSettings(msgspec.Struct, frozen=True):
     """`failures` in a row that open it; `cooldown` and `max_cooldown` in seconds."""
 
     failures: int = 5

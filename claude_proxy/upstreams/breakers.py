@@ -8,10 +8,11 @@ concern it.
 
 import time
 from collections.abc import Callable, Container, Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
 from typing import NamedTuple
+
+import msgspec
 
 from claude_proxy.credentials.credential import Credential
 from claude_proxy.failures import AttemptFailed, BreakerEffect, Failure, FailureKind
@@ -54,8 +55,7 @@ class Part(NamedTuple):
     breaker: CircuitBreaker
 
 
-@dataclass(slots=True)
-class _Limit:
+class _Limit(msgspec.Struct):
     breaker: CircuitBreaker
     ours: bool
     used: float

@@ -6,14 +6,13 @@ everything, so the configuration lets no credential go that way.
 
 import base64
 import ssl
-from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 import aiohttp
+import msgspec
 
 
-@dataclass(frozen=True, slots=True)
-class Egress:
+class Egress(msgspec.Struct, frozen=True):
     """`proxy` is `http://host:port` or `https://host:port`, "" for none; `proxy_login` is `user:password` for it.
 
     `proxy_setting` names the setting or variable that `proxy` is from. `authorities` are certificates in PEM form,
@@ -21,10 +20,13 @@ class Egress:
     """
 
     proxy: str = ""
-    proxy_login: str = field(default="", repr=False)
+    proxy_login: str = ""
     proxy_setting: str = ""
     ca_bundle: str = ""
-    authorities: str = field(default="", repr=False)
+    authorities: str = ""
+
+    def __repr__(self) -> str:
+        return f"Egress({self})"
 
     @property
     def proxy_authorization(self) -> str | None:

@@ -1,15 +1,15 @@
 """Which upstreams answer a request: routes in order, each with its targets in order."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
+
+import msgspec
 
 from claude_proxy.upstreams.upstream import Upstream
 from claude_proxy.wire.messages import Background, ClientRequest
 
 
-@dataclass(frozen=True, slots=True)
-class Match:
+class Match(msgspec.Struct, frozen=True):
     """What a route asks of a request; what is None matches everything.
 
     `model` is a glob and case-insensitive, `agent` is `main` or `sub`.
@@ -31,28 +31,19 @@ class Match:
         return ", ".join(f"{name} {value}" for name, value in parts.items() if value is not None) or "everything"
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
+class Target(msgspec.Struct, frozen=True):
     """An upstream, and the name under which it knows the model; None: as the client says."""
 
     upstream: Upstream
     model: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Route:
-    """`all_native` says that every target is Anthropic's own API."""
-
+class Route(msgspec.Struct, frozen=True):
     match: Match
     targets: tuple[Target, ...]
-    all_native: bool = field(init=False)
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "all_native", all(target.upstream.native for target in self.targets))
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(msgspec.Struct, frozen=True):
     """Where a request goes: the targets in order, and why, in words."""
 
     route: str
@@ -65,16 +56,23 @@ class RouteTable:
 
     def __init__(self, routes: Sequence[Route], upstreams: Mapping[str, Upstream], sentinels: frozenset[str]) -> None:
         self.routes = tuple(routes)
-        self._decisions = [(each, Decision(str(each.match), each.targets, f"matches {each.match}")) for each in routes]
+        self._ready = [
+            (
+                route,
+                all(target.upstream.native for target in route.targets),
+                Decision(str(route.match), route.targets, f"matches {route.match}"),
+            )
+            for route in routes
+        ]
         self.upstreams = dict(upstreams)
         self.sentinels = sentinels
 
     def decide(self, request: ClientRequest) -> Decision:
         """The first route that matches; what only Anthropic can answer goes to an Anthropic upstream whatever
         the routes say."""
-        route, decision = next(each for each in self._decisions if each[0].match.matches(request))
+        route, all_native, decision = next(each for each in self._ready if each[0].match.matches(request))
         # Nothing depends on it where all are Anthropic's; looking for server tools costs as much as reading the body.
-        needed = None if route.all_native else _needs_anthropic(request)
+        needed = None if all_native else _needs_anthropic(request)
         if needed is None:
             return decision
         native = self._native(route)

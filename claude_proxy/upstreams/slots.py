@@ -2,15 +2,15 @@
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
+
+import msgspec
 
 from claude_proxy.failures import AttemptFailed, Failure, FailureKind
 
 _COME_AGAIN = 2.0  # seconds after which a client that found no room may ask again
 
 
-@dataclass(frozen=True, slots=True)
-class SlotSettings:
+class SlotSettings(msgspec.Struct, frozen=True):
     """`max_concurrency` requests at once, 0 for any number; beyond them at most `max_queue` wait, each at most
     `queue_timeout` seconds."""
 

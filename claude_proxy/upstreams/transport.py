@@ -7,9 +7,9 @@ read is what is relayed), and an answer is read in chunks, never in lines.
 import asyncio
 import ssl
 from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
-from dataclasses import dataclass, field
 
 import aiohttp
+import msgspec
 from yarl import URL
 
 from claude_proxy.failures import AttemptFailed, Failure, FailureKind
@@ -18,8 +18,7 @@ from claude_proxy.upstreams.egress import Egress, NoWayThrough
 from claude_proxy.wire.headers import Headers, first
 
 
-@dataclass(frozen=True, slots=True)
-class TransportSettings:
+class TransportSettings(msgspec.Struct, frozen=True):
     """Limits of time, in seconds, and the way out.
 
     `header_timeout` runs until the first good event (or the whole body of a non-streaming answer);
@@ -35,14 +34,16 @@ class TransportSettings:
     egress: Egress | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Outbound:
+class Outbound(msgspec.Struct, frozen=True):
     """What is sent: a method, an absolute URL whose path and query are sent as they stand, headers, bytes."""
 
     method: str
-    url: str = field(repr=False)
-    headers: Headers = field(repr=False)
-    body: bytes = field(repr=False)
+    url: str
+    headers: Headers
+    body: bytes
+
+    def __repr__(self) -> str:
+        return f"Outbound({self.method})"
 
 
 class BrokenOff(Exception):

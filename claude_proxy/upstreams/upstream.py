@@ -1,7 +1,9 @@
 """One API that we may call, with everything that is particular to it."""
 
-from dataclasses import dataclass, field, replace
 from enum import StrEnum
+
+import msgspec
+from msgspec.structs import replace
 
 from claude_proxy.credentials.credential import Credential, CredentialSupply, Scheme
 from claude_proxy.credentials.pass_through import brought
@@ -21,8 +23,7 @@ class CountTokens(StrEnum):
     REJECT = "reject"
 
 
-@dataclass(frozen=True, slots=True)
-class Upstream:
+class Upstream(msgspec.Struct, frozen=True):
     """`base_url` has no trailing slash. `pass_through` says that the client's own login may serve it, `anonymous`
     that it asks for no credential, `auth` in which header it takes one (None: by the kind of credential),
     `takes_login` that a Claude login may be sent to its address, `sources` where its credential is looked for, in
@@ -40,10 +41,13 @@ class Upstream:
     pass_through: bool
     anonymous: bool
     auth: Scheme | None
-    sentinels: frozenset[str] = field(repr=False)  # one of them is the proxy's own access token
+    sentinels: frozenset[str]  # one of them is the proxy's own access token
     takes_login: bool = True
     sources: tuple[str, ...] = ()
     plan: bool = False
+
+    def __repr__(self) -> str:
+        return f"Upstream({self.name})"
 
     @property
     def native(self) -> bool:

@@ -1,7 +1,8 @@
 """Which exchanges a question means, and which page of them: read from the address."""
 
 import re
-from dataclasses import dataclass
+
+import msgspec
 
 from claude_proxy.ledger.store import Filter, Place
 from claude_proxy.web.errors import Refused
@@ -30,8 +31,7 @@ _CURSOR = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,9})?)_([0-9]{1,18})")
 _MOST = 500
 
 
-@dataclass(frozen=True, slots=True)
-class Page:
+class Page(msgspec.Struct, frozen=True):
     """Where it begins, by the place behind which it does or by the number of those to leave out, and how long it is."""
 
     number: int

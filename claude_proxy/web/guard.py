@@ -6,9 +6,9 @@ is not on this machine needs the access token.
 
 import hmac
 import ipaddress
-from dataclasses import dataclass
 from functools import lru_cache
 
+import msgspec
 from aiohttp import web
 
 from claude_proxy.web.errors import Refused
@@ -20,8 +20,7 @@ _OPEN_PATHS = frozenset({"/health", "/livez", "/metrics", "/openapi.json", "/ope
 _ANY_ORIGIN = frozenset({"/health", "/livez"})
 
 
-@dataclass(frozen=True, slots=True, repr=False)
-class AccessSettings:
+class AccessSettings(msgspec.Struct, frozen=True):
     """Who may use the proxy.
 
     `allowed_hosts` without a port mean the port that the daemon listens on. `token` is the proxy's own access
@@ -38,6 +37,9 @@ class AccessSettings:
     trust_proxy: bool = False
     trusted_networks: tuple[str, ...] = ()
     dashboard_password: str = ""
+
+    def __repr__(self) -> str:
+        return "AccessSettings(…)"
 
     @property
     def carried_in(self) -> str:

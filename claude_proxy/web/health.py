@@ -4,10 +4,10 @@ import math
 import os
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from typing import Any
 
 from aiohttp import web
+from msgspec.structs import replace
 
 from claude_proxy import __version__
 from claude_proxy.credentials.credential import SupplyState

@@ -8,9 +8,9 @@ import asyncio
 import logging
 import math
 import time
-from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 from aiohttp import HttpVersion10, HttpVersion11, web
 from aiohttp.web_protocol import RequestHandler, RequestPayloadError
 
@@ -23,8 +23,7 @@ _LINGER = 2.0  # seconds that an unread body is drained after a refusal; an RST 
 _VERSIONS = frozenset({HttpVersion10, HttpVersion11})
 
 
-@dataclass(frozen=True, slots=True)
-class LimitSettings:
+class LimitSettings(msgspec.Struct, frozen=True):
     """What one request may cost: sizes in bytes, times in seconds."""
 
     max_body: int = 64 << 20

@@ -7,12 +7,12 @@ never validated beyond that: the API adds fields faster than any model of it cou
 import codecs
 import json
 import re
-from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import cached_property
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from claude_proxy.wire.headers import Headers, first
 
@@ -144,8 +144,7 @@ def _reason(error: Exception) -> str:
     return f"the body is not a JSON object: {error}"
 
 
-@dataclass(frozen=True)
-class ClientRequest:
+class ClientRequest(msgspec.Struct, frozen=True, dict=True, weakref=True):
     """One request of the client.
 
     `target` is path and query exactly as they came; some put a key into the latter. `text` is the body as JSON text:
@@ -154,14 +153,17 @@ class ClientRequest:
     """
 
     method: str
-    target: str = field(repr=False)
-    headers: Headers = field(repr=False)
-    body: bytes = field(default=b"", repr=False)
-    text: bytes = field(default=b"", repr=False)
+    target: str
+    headers: Headers
+    body: bytes = b""
+    text: bytes = b""
     local: bool = True
-    members: Members | None = field(default=None, repr=False)
+    members: Members | None = None
     model: str = ""
     stream: bool = False
+
+    def __repr__(self) -> str:
+        return f"ClientRequest({self.method} of {self.model or 'no model'})"
 
     @classmethod
     def read(

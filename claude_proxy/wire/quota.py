@@ -7,9 +7,10 @@ is read here is kept and shown.
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from typing import NamedTuple
+
+import msgspec
 
 REJECTED = "rejected"
 
@@ -60,8 +61,7 @@ class Overage(NamedTuple):
         return self.in_use if self.in_use is not None else (self.window.status or "").startswith("allowed")
 
 
-@dataclass(frozen=True)
-class Quota:
+class Quota(msgspec.Struct, frozen=True, dict=True):
     """What an answer said of the plan; None where it said nothing, or nothing that can be read. Several answers that
     said the same may share one.
 
@@ -73,10 +73,10 @@ class Quota:
     status: str | None = None
     reset: float | None = None
     representative_claim: str | None = None
-    windows: Mapping[str, Window] = field(default_factory=dict)
+    windows: Mapping[str, Window] = msgspec.field(default_factory=dict)
     overage: Overage | None = None
     fallback_percentage: float | None = None
-    other: Mapping[str, str] = field(default_factory=dict)
+    other: Mapping[str, str] = msgspec.field(default_factory=dict)
     malformed: tuple[str, ...] = ()
 
     @property

@@ -7,7 +7,8 @@ An event ends at two line ends in a row, each CRLF, LF or CR; a single CRLF is o
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+
+import msgspec
 
 _BLANK_LINE = re.compile(rb"(?:\r\n|\n|\r(?!\n))(?:\r\n|\n|\r)")
 _LINE_END = re.compile(rb"\r\n|\n|\r")
@@ -21,13 +22,15 @@ class EventTooLong(ValueError):
     """An event exceeded `MAX_EVENT` bytes without an end."""
 
 
-@dataclass(frozen=True, slots=True)
-class SSEEvent:
+class SSEEvent(msgspec.Struct, frozen=True):
     """One event: its name, its data lines joined by LF, and its exact bytes with the blank line that ends it."""
 
     name: str
-    data: bytes = field(repr=False)
-    raw: bytes = field(repr=False)
+    data: bytes
+    raw: bytes
+
+    def __repr__(self) -> str:
+        return f"SSEEvent({self.name})"
 
     @property
     def is_comment(self) -> bool:

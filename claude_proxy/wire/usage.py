@@ -5,7 +5,6 @@ Only the few events that carry usage or an end are parsed; all others are looked
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
 from typing import Annotated, Any, TypeVar
 
 import msgspec
@@ -33,8 +32,7 @@ COUNTS = (
 """The fields of `Usage` that are numbers."""
 
 
-@dataclass(slots=True)
-class Usage:
+class Usage(msgspec.Struct):
     """Tokens and requests of server tools as Anthropic counts them, from the beginning of the answer. None: not said.
 
     `input_tokens` does not include the cached ones. `cache_creation_input_tokens` is the sum of what was written for
@@ -65,8 +63,7 @@ class Usage:
                 setattr(self, name, value)
 
 
-@dataclass(frozen=True, slots=True)
-class Iteration:
+class Iteration(msgspec.Struct, frozen=True):
     """One call of a model within an answer: `kind` is `message`, `compaction`, `advisor_message`, `fallback_message`
     or a word of tomorrow; `model` is None where it is the one that answers.
 
@@ -80,7 +77,7 @@ class Iteration:
     usage: Usage
 
 
-_NAMES = tuple(field.name for field in fields(Usage))
+_NAMES = Usage.__struct_fields__
 
 _Count = Annotated[int, msgspec.Meta(ge=0, le=LARGEST_COUNT)] | None
 _Word = Annotated[str, msgspec.Meta(max_length=64)] | None

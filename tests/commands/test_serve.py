@@ -1,10 +1,14 @@
 """`claude-proxy serve`: with which settings it runs the daemon, and with which code it ends."""
 
+import os
+import ssl
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
+import trustme
 
+from claude_proxy.commands import serve
 from claude_proxy.config.settings import Settings
 from claude_proxy.daemon import PortTaken
 from tests.commands.invoking import FIVE_FAULTS, run, written
@@ -82,3 +86,19 @@ def test_a_wrong_option_of_serve_is_an_error_of_usage(home: Path, option: tuple[
     result = run("serve", *option)
     assert result.exit_code == 2
     assert option[0] in result.stderr
+
+
+@pytest.mark.parametrize("before", [None, "authorities.pem"])
+def test_no_authorities_are_read_while_it_is_imported_and_the_variable_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, before: str | None
+) -> None:
+    trustme.CA().cert_pem.write_to_path(tmp_path / "authorities.pem")
+    monkeypatch.chdir(tmp_path)
+    if before is None:
+        monkeypatch.delenv("SSL_CERT_FILE", raising=False)
+    else:
+        monkeypatch.setenv("SSL_CERT_FILE", before)
+        assert ssl.create_default_context().cert_store_stats()["x509_ca"] == 1
+    with serve._authorities_unread():
+        assert ssl.create_default_context().cert_store_stats()["x509_ca"] == 0
+    assert os.environ.get("SSL_CERT_FILE") == before

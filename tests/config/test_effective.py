@@ -1,13 +1,13 @@
 """What is in force: every setting once, with its value and where that came from, and never a secret."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import trustme
 import yaml
+from msgspec.structs import replace
 
 from claude_proxy.config.effective import Setting, effective, nested, remarks
 from claude_proxy.config.layers import lay

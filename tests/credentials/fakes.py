@@ -3,7 +3,8 @@
 import asyncio
 import math
 from collections.abc import Sequence
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from claude_proxy.credentials.credential import (
     Credential,

@@ -2,11 +2,11 @@
 
 import asyncio
 import socket
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import trustme
+from msgspec.structs import replace
 
 from claude_proxy.doctor.knock import Door, Knock, knock, knock_at_all
 from claude_proxy.upstreams.egress import Egress

@@ -1,9 +1,9 @@
 """The request that goes out: what is dropped, what is edited, who it claims to be."""
 
 import json
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from claude_proxy import __version__
 from claude_proxy.credentials.credential import OAUTH_BETA, Credential, Scheme

@@ -1,10 +1,10 @@
 """What the credential decides of an attempt: which one is used, whose refusal it was, what its words may say."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from claude_proxy.assembly import build_routes
 from claude_proxy.config.load import load

@@ -2,11 +2,11 @@
 
 import re
 import tomllib
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import yaml
+from msgspec.structs import replace
 
 from claude_proxy.config.environment import OLDER_NAMES
 from claude_proxy.config.load import default_text, load

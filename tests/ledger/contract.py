@@ -1,11 +1,11 @@
 """What every ledger does, whatever keeps it: the suite that each `LedgerStore` runs."""
 
-import dataclasses
 from collections.abc import Iterator
-from dataclasses import replace
 
+import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
+from msgspec.structs import replace
 
 from claude_proxy.ledger.record import Bodies, ExchangeRecord, Kept
 from claude_proxy.ledger.store import (
@@ -197,7 +197,7 @@ class LedgerContract:
         for found in reader.records(ALL, 10):
             stored = reader.bodies(found.id)
             assert stored is not None
-            assert "FAKE" not in str(dataclasses.astuple(stored))
+            assert b"FAKE" not in msgspec.json.encode(stored)
 
     # --- totals ------------------------------------------------------------------------------------------
 

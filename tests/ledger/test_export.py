@@ -3,12 +3,12 @@
 import contextlib
 import json
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from claude_proxy.ledger.export import Imported, NoExport, export_lines, import_lines
 from claude_proxy.ledger.record import Bodies, Kept

@@ -1,8 +1,8 @@
 """What an exchange cost: who pays for it, and its attempts that began an answer and failed."""
 
-import dataclasses
 from typing import Any
 
+import msgspec
 import pytest
 
 from claude_proxy.exchange import Attempt, End
@@ -19,7 +19,7 @@ PROMPT = Usage(100_000)  # of 3 dollars for a million
 
 
 def tried(upstream: str = "claude", **fields: Any) -> Attempt:
-    return dataclasses.replace(attempt(upstream), **fields)
+    return msgspec.structs.replace(attempt(upstream), **fields)
 
 
 @pytest.mark.parametrize(

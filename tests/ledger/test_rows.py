@@ -1,10 +1,10 @@
 """A record is written as a row and as JSON, and comes back from both as it was."""
 
 import json
-from dataclasses import replace
 
 import pytest
 from hypothesis import given
+from msgspec.structs import replace
 
 from claude_proxy.ledger.record import ExchangeRecord
 from claude_proxy.ledger.rows import COLUMNS, record, record_of, record_shown, row

@@ -1,7 +1,8 @@
 """A machine with macOS, as far as a login goes: its keychain is read through a `security` of the test's."""
 
 from collections.abc import Mapping
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from claude_proxy.assembly import House
 from claude_proxy.credentials.chain import SupplyChain

@@ -6,10 +6,10 @@ import json
 import logging
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from claude_proxy.credentials.chain import SupplyChain
 from claude_proxy.credentials.credential import Credential

@@ -1,6 +1,5 @@
 """What is metered is kept however a stream ends, and what it cost is told with who pays for it."""
 
-import dataclasses
 import json
 import re
 import signal
@@ -8,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from claude_proxy.exchange import Attempt, Exchange
@@ -251,6 +251,6 @@ async def test_a_reload_puts_other_prices_in_force(tmp_path: Path) -> None:
         await ask(f"{daemon.url}/v1/messages", asked(), KEY)
         assert (await line_of(daemon))["list_value"] == dollars(100)
         prices = PriceSettings({OPUS: rates({"input": "0", "output": "1"})})
-        daemon.house.reload(dataclasses.replace(daemon.house.settings, prices=prices))
+        daemon.house.reload(msgspec.structs.replace(daemon.house.settings, prices=prices))
         await ask(f"{daemon.url}/v1/messages", asked(), KEY)
         assert (await line_of(daemon, 2))["list_value"] == "0.0001"

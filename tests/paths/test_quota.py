@@ -3,13 +3,13 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
 import pytest_asyncio
+from msgspec.structs import replace
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.asking import Reply, ask

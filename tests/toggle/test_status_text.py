@@ -145,7 +145,7 @@ def test_what_else_is_to_be_known_comes_last() -> None:
         "! a warning",
     ]
     assert "! 2 running sessions were started before routing was on: restart them" in told(
-        replace(status, stale_sessions=2)
+        status._replace(stale_sessions=2)
     )
 
 

@@ -180,4 +180,4 @@ async def test_what_stands_behind_a_hash_is_never_sent() -> None:
 )
 async def test_the_host_is_named_without_the_port_of_its_scheme(origin: str, host: str) -> None:
     async with Pool() as pool:
-        assert pool.asked(origin).headers["Host"] == host
+        assert (await pool.asked(origin)).headers["Host"] == host

@@ -1,5 +1,6 @@
 """Ways out: what they say of themselves, whom they trust, and that no connection serves another's."""
 
+import asyncio
 import ssl
 from contextlib import closing
 
@@ -72,11 +73,28 @@ async def test_what_is_not_used_any_more_is_forgotten() -> None:
     pem = trustme.CA().cert_pem.bytes().decode()
     async with Pool() as pool:
         pool.prepare([Egress(authorities=pem), None])
-        kept = pool._trusting[pem]
-        assert pool.asked("https://a.example", Egress(authorities=pem)).ssl is kept
+        system, kept = pool._trusting[""], pool._trusting[pem]
+        assert (await pool.asked("https://a.example")).ssl is await system
+        assert (await pool.asked("https://a.example", Egress(authorities=pem))).ssl is await kept
         pool.prepare([Egress("http://p:1", authorities=pem)])
-        assert (pool._trusting, pool._origins) == ({pem: kept}, {})
+        assert (pool._trusting, pool._origins) == ({"": system, pem: kept}, {})
         pool.prepare([None])
-        assert pool._trusting == {}
+        assert pool._trusting == {"": system}
         # One that a running request still has is made anew.
-        assert pool.asked("https://a.example", Egress(authorities=pem)).ssl is not True
+        assert isinstance((await pool.asked("https://a.example", Egress(authorities=pem))).ssl, ssl.SSLContext)
+
+
+async def test_who_leaves_while_the_authorities_are_read_takes_them_from_nobody() -> None:
+    async with Pool() as pool:
+        pool.prepare([None])
+        leaves, stays = (asyncio.create_task(pool.asked("https://a.example")) for _ in range(2))
+        await asyncio.sleep(0)  # both wait
+        leaves.cancel()
+        assert (await stays).ssl is await pool._trusting[""]
+        assert leaves.cancelled()
+
+
+async def test_who_needs_no_authorities_waits_for_none() -> None:
+    async with Pool() as pool:
+        assert (await pool.asked("http://a.example")).ssl is True
+        assert pool._trusting == {}

@@ -4,12 +4,12 @@ import asyncio
 import sys
 import types
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import pytest_asyncio
+from msgspec.structs import replace
 
 from claude_proxy.failures import AttemptFailed, Failure, FailureKind
 from claude_proxy.upstreams.breaker import BreakerSettings

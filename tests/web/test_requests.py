@@ -2,10 +2,10 @@
 
 import json
 from collections.abc import AsyncIterator
-from dataclasses import replace
 
 import pytest
 import pytest_asyncio
+from msgspec.structs import replace
 
 from claude_proxy.ledger.record import AttemptRecord, Bodies, Kept
 from claude_proxy.ledger.store import Change
