@@ -53,7 +53,7 @@ class Admission:
 
     def __enter__(self) -> None:
         breaker = self._breaker
-        if breaker.state is not BreakerState.CLOSED:
+        if breaker.open_until is not None:
             self._probe = True
             self._mine = not breaker.probing
             breaker.probing = True
@@ -88,7 +88,8 @@ class CircuitBreaker:
         self.counted = 0
         """How many failures in a row were counted."""
         self._openings = 0
-        self._open_until: float | None = None
+        self.open_until: float | None = None
+        """When a probe may pass, of the monotonic clock; None while it is closed."""
         self.probing = False
         """Whether its one probe is on its way."""
         self.reason = ""
@@ -98,24 +99,24 @@ class CircuitBreaker:
 
     @property
     def state(self) -> BreakerState:
-        if self._open_until is None:
+        if self.open_until is None:
             return BreakerState.CLOSED
-        return BreakerState.OPEN if self._monotonic() < self._open_until else BreakerState.HALF_OPEN
+        return BreakerState.OPEN if self._monotonic() < self.open_until else BreakerState.HALF_OPEN
 
     @property
     def retry_in(self) -> float:
         """Seconds until a probe may pass; 0 when one may pass now, infinite where time alone changes nothing."""
-        return 0.0 if self._open_until is None else max(0.0, self._open_until - self._monotonic())
+        return 0.0 if self.open_until is None else max(0.0, self.open_until - self._monotonic())
 
     @property
     def dead(self) -> bool:
         """Whether it is open for good."""
-        return self._open_until == math.inf
+        return self.open_until == math.inf
 
     @property
     def untouched(self) -> bool:
         """Whether it knows of nothing: a new one would decide alike."""
-        return self._open_until is None and self.counted == 0
+        return self.open_until is None and self.counted == 0
 
     def admits(self, *, probe: bool = True) -> bool:
         """Whether a request would be let through now; one that cannot be a `probe` only while it is closed."""
@@ -124,7 +125,7 @@ class CircuitBreaker:
 
     def check(self, *, last_resort: bool = False, probe: bool = True) -> None:
         """Raises AttemptFailed where a request would not pass now: UNAVAILABLE, or NO_CREDENTIAL for a dead one."""
-        if self.admits(probe=probe) or (last_resort and not self.dead):
+        if self.open_until is None or self.admits(probe=probe) or (last_resort and not self.dead):
             return
         if self.dead:
             raise AttemptFailed(Failure(FailureKind.NO_CREDENTIAL, self.reason, self._name))
@@ -146,12 +147,12 @@ class CircuitBreaker:
         if not self._concerns(failure):
             return
         effect = failure.handling.breaker
-        if late and self._open_until is not None:
+        if late and self.open_until is not None:
             if effect is BreakerEffect.OPEN and self._named(failure) > self.retry_in:
                 self._open(self._named(failure), failure)
         elif effect is BreakerEffect.COUNT:
             self.counted += 1
-            if self.counted >= self._settings.failures or self._open_until is not None:
+            if self.counted >= self._settings.failures or self.open_until is not None:
                 self._openings += 1
                 self._open(self._doubled(), failure)
         elif effect is BreakerEffect.OPEN:
@@ -165,7 +166,7 @@ class CircuitBreaker:
 
     def ended_well(self) -> None:
         """An answer has come whole: failures are in a row no more. That one began well is not enough."""
-        if self._open_until is None:
+        if self.open_until is None:
             self.counted = 0
             self._openings = 0
 
@@ -185,7 +186,7 @@ class CircuitBreaker:
         return min(self._settings.cooldown * 2.0 ** min(self._openings - 1, 20), self._settings.max_cooldown)
 
     def _open(self, seconds: float, failure: Failure) -> None:
-        self._open_until = max(self._open_until or 0.0, self._monotonic() + seconds)
+        self.open_until = max(self.open_until or 0.0, self._monotonic() + seconds)
         self.reason = failure.message
         if self.dead:
             self.reason += "; it is not used again until another is in its place"
@@ -204,7 +205,7 @@ class CircuitBreaker:
 
     def _close(self, counted: int) -> None:
         self.counted = counted
-        self._open_until = None
+        self.open_until = None
         self.reason = ""
         self.cause = None
         say(_log, logging.INFO, "breaker_closed", upstream=self._name)

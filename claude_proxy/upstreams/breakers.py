@@ -7,7 +7,7 @@ concern it.
 """
 
 import time
-from collections.abc import Callable, Container, Mapping
+from collections.abc import Callable, Container, Mapping, Sequence
 from enum import StrEnum
 from functools import partial
 from typing import NamedTuple
@@ -101,6 +101,7 @@ class Breakers:
         self._monotonic = monotonic
         self._clock = clock
         self._api = self._new(Scope.API)
+        self._everybodys: Sequence[tuple[_Key | None, CircuitBreaker]] = ((None, self._api),)
         self._limits: dict[_Key, _Limit] = {}
         self.ours = 0
         """Who the last caller with a credential of ours was; 0 where there was none yet."""
@@ -192,14 +193,15 @@ class Breakers:
         """Forgets refused credentials: they are to be tried once more."""
         self._limits = {key: limit for key, limit in self._limits.items() if not limit.breaker.dead}
 
-    def _concerning(self, caller: Caller) -> list[tuple[_Key | None, CircuitBreaker]]:
-        found: list[tuple[_Key | None, CircuitBreaker]] = [(None, self._api)]
-        if self._limits:
-            now = self._monotonic()
-            for key in ((caller.who, None), (caller.who, caller.model)):
-                if limit := self._limits.get(key):
-                    limit.used = now
-                    found.append((key, limit.breaker))
+    def _concerning(self, caller: Caller) -> Sequence[tuple[_Key | None, CircuitBreaker]]:
+        if not self._limits:
+            return self._everybodys
+        found = [*self._everybodys]
+        now = self._monotonic()
+        for key in ((caller.who, None), (caller.who, caller.model)):
+            if limit := self._limits.get(key):
+                limit.used = now
+                found.append((key, limit.breaker))
         return found
 
     def _limit(self, key: _Key, caller: Caller) -> CircuitBreaker:

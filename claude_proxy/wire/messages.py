@@ -12,7 +12,7 @@ from functools import cached_property
 from typing import Any
 
 import msgspec
-from msgspec.structs import replace
+from msgspec.structs import force_setattr, replace
 
 from claude_proxy.wire.headers import Headers, first
 
@@ -161,6 +161,20 @@ class ClientRequest(msgspec.Struct, frozen=True, dict=True, weakref=True):
     members: Members | None = None
     model: str = ""
     stream: bool = False
+    path: str = ""
+    """Of the target, as are the next three, which a request makes itself."""
+    query: str = ""
+    is_messages: bool = False
+    """Whether this asks for an answer of a model."""
+    counts_tokens: bool = False
+
+    def __post_init__(self) -> None:
+        path, _, query = self.target.partition("?")
+        posted = self.method == "POST"
+        force_setattr(self, "path", path)
+        force_setattr(self, "query", query)
+        force_setattr(self, "is_messages", posted and path == MESSAGES)
+        force_setattr(self, "counts_tokens", posted and path == COUNT_TOKENS)
 
     def __repr__(self) -> str:
         return f"ClientRequest({self.method} of {self.model or 'no model'})"
@@ -187,14 +201,6 @@ class ClientRequest(msgspec.Struct, frozen=True, dict=True, weakref=True):
             raise BadBody("`stream` must be true or false")
         return cls(method, target, headers, body, text, local, members, model, stream == b"true")
 
-    @property
-    def path(self) -> str:
-        return self.target.partition("?")[0]
-
-    @property
-    def query(self) -> str:
-        return self.target.partition("?")[2]
-
     def as_stream(self) -> "ClientRequest":
         """The same request, but that it asks for a stream: of its text only the value of `stream` is another."""
         assert self.members is not None
@@ -203,15 +209,6 @@ class ClientRequest(msgspec.Struct, frozen=True, dict=True, weakref=True):
 
     def header(self, name: str) -> str | None:
         return first(self.headers, name)
-
-    @property
-    def is_messages(self) -> bool:
-        """Whether this asks for an answer of a model."""
-        return self.method == "POST" and self.path == MESSAGES
-
-    @property
-    def counts_tokens(self) -> bool:
-        return self.method == "POST" and self.path == COUNT_TOKENS
 
     @property
     def agent_id(self) -> str | None:
