@@ -19,6 +19,7 @@ from aiohttp.streams import StreamReader
 from yarl import URL
 
 from claude_proxy.upstreams.egress import Egress, blamed, trusting
+from claude_proxy.upstreams.relayed import Relayed
 from claude_proxy.wire.headers import Headers
 
 _FIELD_LIMIT = 64 << 10  # bytes a header field of an answer may have; its default of 8 KiB is short for CSPs
@@ -138,7 +139,7 @@ class Call:
         self._upload: asyncio.Task[None] | None = None
         self.status: int = message.code
         self.raw_headers: tuple[tuple[bytes, bytes], ...] = message.raw_headers
-        self.content = payload
+        self.content = Relayed.made_of(payload)
 
     def limit_silence(self, seconds: float) -> None:
         if not self.content.is_eof():
