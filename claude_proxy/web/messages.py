@@ -64,7 +64,7 @@ class MessagesDoor:
 def _check_headers(headers: Headers) -> None:
     if nominates_end_to_end(headers):
         raise Refused(400, "malformed", "Connection names a header that is meant for the upstream", close=True)
-    if "".join([name + value for name, value in headers]).isascii():
+    if "".join([text for pair in headers for text in pair]).isascii():
         return
     for name, value in headers:
         # What is not UTF-8 came in as surrogates and could not be written out again as it came.
