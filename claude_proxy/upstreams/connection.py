@@ -153,14 +153,18 @@ class Call:
         off. Raises what `take` raises.
         """
         content, protocol = self.content, self._protocol
+        if content.at_eof():
+            return False
         over: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
 
         def give() -> None:
             protocol.sink = None
+            rest = False
             try:
-                # Its public twin raises where the answer broke off, before it gives what came before that.
-                piece = b"" if content.at_eof() else content._read_nowait(-1)  # noqa: SLF001
-                rest = bool(piece) and not take(piece)
+                # Again and again: where it was full, the parser goes on when it is read, and fills it at once.
+                while content._buffer and not rest:  # noqa: SLF001
+                    # Its public twin raises where the answer broke off, before it gives what came before that.
+                    rest = not take(content._read_nowait(-1))  # noqa: SLF001
             except Exception as error:
                 over.set_exception(error)
                 return
