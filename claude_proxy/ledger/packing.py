@@ -53,6 +53,7 @@ _DICTIONARY = (
     b'event: content_block_delta\ndata: {"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":"'
 )
 
+_IN_ONE_BYTE = [bytes([number]) for number in range(0x80)]
 _PLAIN, _DEFLATED, _WITH_DICTIONARY = b"p", b"z", b"d"
 
 
@@ -89,16 +90,15 @@ def unpack(packed: bytes) -> bytes:
 
 def varints(numbers: Iterable[int]) -> bytes:
     """Whole numbers from 0 as LEB128: seven bits a byte, the small ones in one."""
+    return b"".join([_IN_ONE_BYTE[number] if number < 0x80 else _varint(number) for number in numbers])
+
+
+def _varint(number: int) -> bytes:
     written = bytearray()
-    for number in numbers:
-        if number < 0x80:
-            written.append(number)
-            continue
-        rest = number
-        while rest > 0x7F:
-            written.append(rest & 0x7F | 0x80)
-            rest >>= 7
-        written.append(rest)
+    while number > 0x7F:
+        written.append(number & 0x7F | 0x80)
+        number >>= 7
+    written.append(number)
     return bytes(written)
 
 

@@ -3,11 +3,14 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
+from operator import attrgetter
 from typing import Any
+
+import msgspec
 
 from claude_proxy.ledger.packing import pack, unpack
 from claude_proxy.ledger.record import AttemptRecord, ExchangeRecord, Kept
-from claude_proxy.ledger.store import By, Total
+from claude_proxy.ledger.store import BUCKET, By, Total
 from claude_proxy.wire.usage import COUNTS, Iteration, Usage
 
 _PLAIN_COLUMNS = (
@@ -47,14 +50,55 @@ _MORE_OF_USAGE = ("service_tier", "speed", "inference_geo")
 _DEFAULTS = ExchangeRecord("", 0.0, "", "")
 
 
-def row(record: ExchangeRecord) -> list[Any]:
+_plain = attrgetter(*_PLAIN_COLUMNS)
+_counts = attrgetter(*COUNTS)
+_more_fields = attrgetter(*_MORE_FIELDS)
+_NOT_SAID = dict(zip(_MORE_FIELDS, _more_fields(_DEFAULTS), strict=True))
+
+
+def row(record: ExchangeRecord) -> tuple[Any, ...]:
     """The values of COLUMNS."""
-    usage = record.usage
-    return [
-        *(getattr(record, name) for name in _PLAIN_COLUMNS),
-        *(getattr(usage, name) for name in COUNTS),
-        pack(json.dumps(_more(record), separators=(",", ":"), ensure_ascii=False).encode("utf-8", "surrogatepass")),
-    ]
+    return (*_plain(record), *_counts(record.usage), pack(encoded(_more(record))))
+
+
+def key(record: ExchangeRecord) -> tuple[Any, ...]:
+    """The values of KEY."""
+    return (
+        int(record.accepted // BUCKET) * BUCKET,
+        record.asked_model,
+        record.model,
+        record.upstream,
+        record.session or "",
+        record.conversation or "",
+        record.project or "",
+        record.organization or "",
+        int(record.agent is not None),
+        record.endpoint,
+    )
+
+
+def sums(record: ExchangeRecord) -> tuple[int, ...]:
+    """The values of SUMS, of one record that has ended."""
+    return (
+        1,
+        int(record.end != "complete"),
+        record.total_ms or 0,
+        *(count or 0 for count in _counts(record.usage)),
+        record.list_value or 0,
+        record.billed or 0,
+        record.covered or 0,
+        record.unpriced_tokens,
+        int(record.unpriced_tokens > 0),
+    )
+
+
+def encoded(what: object) -> bytes:
+    """As JSON; half a surrogate pair, as a header may hold it for a byte that is no UTF-8, is kept. The slower way
+    writes kinds of text too that the other does not know."""
+    try:
+        return msgspec.json.encode(what)
+    except (UnicodeEncodeError, TypeError):
+        return json.dumps(what, separators=(",", ":")).encode()
 
 
 def record(number: int, values: Sequence[Any]) -> ExchangeRecord:
@@ -76,7 +120,8 @@ def record(number: int, values: Sequence[Any]) -> ExchangeRecord:
 
 
 def _more(of: ExchangeRecord) -> dict[str, Any]:
-    more = {name: value for name in _MORE_FIELDS if (value := getattr(of, name)) != getattr(_DEFAULTS, name)}
+    values = zip(_NOT_SAID.items(), _more_fields(of), strict=True)
+    more = {name: value for (name, not_said), value in values if value != not_said}
     more.setdefault("method", of.method)
     if "rate_limit" in more:
         more["rate_limit"] = dict(of.rate_limit)
