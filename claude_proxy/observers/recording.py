@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 from claude_proxy.credentials.brought import brought_secrets, is_harmless
@@ -182,18 +183,27 @@ def _answer(exchange: Exchange) -> tuple[Headers, bytes | None, bool]:
 def _kept_headers(headers: Headers, *, of_answer: bool = False) -> Headers:
     """Names as they came. Of a request only what Claude Code sends by itself keeps its value: any other header may be
     a key; of an answer every header does that the client got."""
-    return tuple(
-        (key, value if (of_answer or is_harmless(name)) and name not in _NEVER_KEPT else REDACTED)
-        for key, value in headers
-        if (name := canonical(key))
-    )
+    kept = _kept_of_answers if of_answer else _kept_of_requests
+    # aiohttp's names are of a kind of text of its own.
+    return tuple([(str(key), value if kept(key) else REDACTED) for key, value in headers if key])
+
+
+@lru_cache(maxsize=512)
+def _kept_of_requests(key: str) -> bool:
+    name = canonical(key)
+    return is_harmless(name) and name not in _NEVER_KEPT
+
+
+@lru_cache(maxsize=512)
+def _kept_of_answers(key: str) -> bool:
+    return canonical(key) not in _NEVER_KEPT
 
 
 def _rate_limit(headers: Headers, clean: _Cleaning) -> Mapping[str, str]:
     found = {
-        key.lower().removeprefix(_RATE_LIMIT): clean(value)[:_LONGEST]
+        name.removeprefix(_RATE_LIMIT): clean(value)[:_LONGEST]
         for key, value in headers
-        if key.lower().startswith(_RATE_LIMIT)
+        if (name := key.lower()).startswith(_RATE_LIMIT)
     }
     return {clean(name)[:_LONGEST]: value for name, value in list(found.items())[:100]}
 
