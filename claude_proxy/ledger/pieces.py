@@ -10,10 +10,12 @@ same bytes the same pieces lie at the same places, and only what is new is looke
 
 import hashlib
 import re
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from typing import Any, NamedTuple
 
 import msgspec
+
+from claude_proxy.wire.messages import Members
 
 SHORTEST = 64
 """Bytes; what is shorter costs less where it stands than in a row of its own."""
@@ -71,16 +73,23 @@ class _List(NamedTuple):
 
 class Cut:
     """A body in pieces, in order, and the hash of each. `earlier` is the cut of a body that may have much in common
-    with it; `breathe` is called between pieces."""
+    with it, `members` are those of the body, where they are known; `breathe` is called between pieces."""
 
-    def __init__(self, body: bytes, earlier: "Cut | None" = None, breathe: Callable[[], object] = lambda: None) -> None:
+    def __init__(
+        self,
+        body: bytes,
+        earlier: "Cut | None" = None,
+        members: Members | None = None,
+        breathe: Callable[[], object] = lambda: None,
+    ) -> None:
         self.body = body
         self.pieces: list[Piece] = []
         self.hashes: list[bytes] = []
         self.lists: dict[bytes, _List] = {}
         self._breathe = breathe
         try:
-            for name, start, end in _members(body, 0, len(body)):
+            values = members.values if members is not None and members.text is body else None
+            for name, start, end in _members(body, 0, len(body), values):
                 breathe()
                 if name in _LISTS:
                     self._value(name, start, end, earlier)
@@ -150,9 +159,9 @@ class Cuts:
         self._last: dict[Hashable, Cut] = {}
         self._size = 0
 
-    def cut(self, body: bytes, conversation: Hashable) -> Cut:
+    def cut(self, body: bytes, conversation: Hashable, members: Members | None = None) -> Cut:
         earlier = self._last.pop(conversation, None)
-        cut = Cut(body, earlier, self._breathe)
+        cut = Cut(body, earlier, members, self._breathe)
         self._size += len(body) - (len(earlier.body) if earlier is not None else 0)
         self._last[conversation] = cut
         while self._size > _REMEMBERED:
@@ -206,11 +215,16 @@ def _gap_end(body: bytes, at: int) -> int:
     return found.end() if found else at
 
 
-def _members(body: bytes, start: int, end: int) -> Iterator[tuple[bytes, int, int]]:
-    """The members of an object: the name as it is written, and where the value begins and ends."""
-    values: dict[Any, msgspec.Raw] = _decode_members(memoryview(body)[start:end])
+def _members(
+    body: bytes, start: int, end: int, values: Iterable[msgspec.Raw] | None = None
+) -> Iterator[tuple[bytes, int, int]]:
+    """The members of an object, whose `values` may be known: the name as it is written, and where the value begins and
+    ends."""
+    if values is None:
+        decoded: dict[Any, msgspec.Raw] = _decode_members(memoryview(body)[start:end])
+        values = decoded.values()
     at = body.index(b"{", start) + 1
-    for raw in values.values():
+    for raw in values:
         found = _MEMBER.match(body, at)
         if found is None:
             raise _Unwalkable

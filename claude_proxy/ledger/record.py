@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from claude_proxy.wire.headers import Headers
+from claude_proxy.wire.messages import Members
 from claude_proxy.wire.usage import Usage
 
 
@@ -106,10 +107,12 @@ class Bodies:
     """Headers and bodies of an exchange, credentials removed. None: not kept, or not yet there.
 
     `request` is the JSON text of the client's body (decoded, where it came compressed). `answer` is the body as the
-    client got it: a stream of events for a request that streams.
+    client got it: a stream of events for a request that streams. `members` are those of `request`, where somebody has
+    read them already.
     """
 
     request_headers: Headers | None = field(default=None, repr=False)
     request: bytes | None = field(default=None, repr=False)
     answer_headers: Headers | None = field(default=None, repr=False)
     answer: bytes | None = field(default=None, repr=False)
+    members: Members | None = field(default=None, repr=False, compare=False)

@@ -47,9 +47,10 @@ class SqliteStore:
             batch.write()
 
     def _cut(self, change: Change) -> Cut | None:
-        if change.bodies is None or change.bodies.request is None:
+        record, bodies = change.record, change.bodies
+        if bodies is None or bodies.request is None:
             return None
-        return self._cuts.cut(change.bodies.request, (change.record.conversation, change.record.agent))
+        return self._cuts.cut(bodies.request, (record.conversation, record.agent), bodies.members)
 
     def _redaction_of(self, secrets: frozenset[str]) -> Redaction:
         """Nearly always the same as before."""

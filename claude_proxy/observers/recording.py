@@ -53,7 +53,8 @@ class Recording:
         values = self._of_request(exchange, begun)
         if not begun.with_bodies:
             return Change(ExchangeRecord(**values), None, begun.secrets)
-        bodies = Bodies(_kept_headers(exchange.request.headers), exchange.request.text)
+        request = exchange.request
+        bodies = Bodies(_kept_headers(request.headers), request.text, members=request.members)
         return Change(ExchangeRecord(**values, kept=Kept.WHOLE), bodies, begun.secrets)
 
     def whole(self, exchange: Exchange, begun: Begun, *, was_written: bool) -> Change:
@@ -74,6 +75,7 @@ class Recording:
             None if was_written else request.text,
             _kept_headers(answer_headers, of_answer=True),
             answer,
+            request.members,
         )
         return Change(ExchangeRecord(**values), bodies, secrets)
 

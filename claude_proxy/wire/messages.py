@@ -90,6 +90,11 @@ class Members:
         """A member's value as it was written, or None."""
         return next((bytes(memoryview(value)) for key, value in self._pairs if key == name), None)
 
+    @property
+    def values(self) -> list[msgspec.Raw]:
+        """Those of all members, in order."""
+        return [value for _, value in self._pairs]
+
     def replace(self, name: str, value: object) -> bytes:
         """The text with one member's value replaced; not another byte changes. The member must be there."""
         return self.replace_raw(name, json.dumps(value).encode())

@@ -7,6 +7,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from claude_proxy.ledger.pieces import SHORTEST, Cut, Cuts
+from claude_proxy.wire.messages import BadBody, Members
 from tests.ledger.made_records import bodies, conversation
 
 LONG = "words that are long enough to be a piece of their own, and some more"
@@ -111,6 +112,16 @@ MARKED = json.dumps(
 def test_with_an_earlier_body_a_cut_is_the_same(earlier: bytes, body: bytes) -> None:
     assert told(Cut(body, Cut(earlier))) == told(Cut(body))
     assert Cut(body, Cut(earlier)).pieces == Cut(body).pieces
+
+
+@given(body=bodies)
+def test_with_members_that_are_known_a_cut_is_the_same(body: bytes) -> None:
+    try:
+        members = Members(body)
+    except BadBody:
+        return
+    assert Cut(body, members=members).pieces == Cut(body).pieces
+    assert Cut(b" " + body, members=members).pieces == Cut(b" " + body).pieces, "of another text they do not count"
 
 
 @given(data=st.data())
