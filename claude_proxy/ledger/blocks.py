@@ -69,18 +69,26 @@ class Blocks:
 
     def store(self, cut: Cut, epoch: int, redaction: Redaction) -> Stored:
         """Takes a body whose blocks were looked up, and writes it as its recipe."""
-        blocks = []
-        for at, name in enumerate(cut.hashes):
-            block = self._known.get(name)
-            if block is None:
-                block = self._add(name, cut.pieces[at].of(cut.body), epoch, redaction)
-            elif block.epoch < epoch:
-                block = self._known[name] = block._replace(epoch=epoch)
-                self._used_again.append((epoch, block.number))
-            blocks.append(block)
+        blocks = [self._known.get(name) for name in cut.hashes]
+        used = [
+            block if block is not None and block.epoch >= epoch else self._use(cut, at, epoch, redaction)
+            for at, block in enumerate(blocks)
+        ]
         redaction.altered = False
-        packed = Recipe.of(cut.body, cut.pieces, [block.number for block in blocks]).packed(redaction)
-        return Stored(packed, redaction.altered or any(block.altered for block in blocks))
+        packed = Recipe.of(cut.body, cut.pieces, [block.number for block in used]).packed(redaction)
+        altered = [block.altered for block in used]
+        return Stored(packed, redaction.altered or any(altered))
+
+    def _use(self, cut: Cut, at: int, epoch: int, redaction: Redaction) -> _Block:
+        """A block that is new, or was not used since an earlier epoch."""
+        name = cut.hashes[at]
+        block = self._known.get(name)  # it may stand in this body twice
+        if block is None:
+            block = self._add(name, cut.pieces[at].of(cut.body), epoch, redaction)
+        elif block.epoch < epoch:
+            block = self._known[name] = block._replace(epoch=epoch)
+            self._used_again.append((epoch, block.number))
+        return block
 
     def _add(self, name: bytes, content: bytes, epoch: int, redaction: Redaction) -> _Block:
         redaction.altered = False

@@ -47,6 +47,7 @@ _MORE_FIELDS = tuple(
     if field.name not in {*_PLAIN_COLUMNS, "number", "usage", "attempts", "first_message"}
 )
 _MORE_OF_USAGE = ("service_tier", "speed", "inference_geo")
+_OF_ATTEMPT = tuple(field.name for field in fields(AttemptRecord))
 _DEFAULTS = ExchangeRecord("", 0.0, "", "")
 
 
@@ -83,7 +84,7 @@ def sums(record: ExchangeRecord) -> tuple[int, ...]:
         1,
         int(record.end != "complete"),
         record.total_ms or 0,
-        *(count or 0 for count in _counts(record.usage)),
+        *[count or 0 for count in _counts(record.usage)],
         record.list_value or 0,
         record.billed or 0,
         record.covered or 0,
@@ -127,16 +128,20 @@ def _more(of: ExchangeRecord) -> dict[str, Any]:
         more["rate_limit"] = dict(of.rate_limit)
     if of.attempts:
         more["attempts"] = [attempt_shown(attempt) for attempt in of.attempts]
-    if beside := {name: value for name, value in usage_shown(of.usage).items() if name not in COUNTS}:
+    if beside := _usage_beside(of.usage):
         more["usage"] = beside
     return more
 
 
 def usage_shown(usage: Usage) -> dict[str, Any]:
     """What is said of it, as JSON can write it."""
-    shown: dict[str, Any] = {
-        name: value for name in (*COUNTS, *_MORE_OF_USAGE) if (value := getattr(usage, name)) is not None
-    }
+    shown = {name: value for name, value in zip(COUNTS, _counts(usage), strict=True) if value is not None}
+    return shown | _usage_beside(usage)
+
+
+def _usage_beside(usage: Usage) -> dict[str, Any]:
+    """What is said beside the counts."""
+    shown: dict[str, Any] = {name: value for name in _MORE_OF_USAGE if (value := getattr(usage, name)) is not None}
     if usage.iterations is not None:
         shown["iterations"] = [
             {"kind": one.kind, "model": one.model, "usage": usage_shown(one.usage)} for one in usage.iterations
@@ -154,9 +159,7 @@ def usage_of(shown: Mapping[str, Any]) -> Usage:
 
 def attempt_shown(attempt: AttemptRecord) -> dict[str, Any]:
     """An attempt as JSON can write it, without what is not said of it."""
-    shown = {
-        field.name: value for field in fields(attempt) if (value := getattr(attempt, field.name)) not in (None, "")
-    }
+    shown = {name: value for name in _OF_ATTEMPT if (value := getattr(attempt, name)) not in (None, "")}
     if attempt.usage is not None:
         shown["usage"] = usage_shown(attempt.usage)
     return shown
