@@ -31,11 +31,11 @@ def harmless(headers: Headers) -> Headers:
 
 def brought_secrets(request: ClientRequest) -> set[str]:
     """All that the client sent with it, and that is long enough to be told from a word."""
-    secrets = {secret for _, secret in client_secrets(request.headers)} | hidden_values(request.query)
-    for key, value in request.headers:
-        name = canonical(key)
+    telling = [(name, value) for key, value in request.headers if not is_harmless(name := canonical(key))]
+    secrets = {secret for _, secret in client_secrets(tuple(telling))} | hidden_values(request.query)
+    for name, value in telling:
         if name == "cookie":
             secrets.update((value, *(part.partition("=")[2].strip() for part in value.split(";"))))
-        elif not is_harmless(name):
+        else:
             secrets.update((value, value.rpartition(" ")[2]))
     return {secret for secret in secrets if len(secret) >= SHORTEST_SECRET}

@@ -1,20 +1,21 @@
 """Blocks on the disk: each stored once, found by its hash, kept as long as an exchange can need it."""
 
-import hashlib
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
 
 import msgspec
 
 from claude_proxy.ledger.packing import pack, unpack
-from claude_proxy.ledger.pieces import cut
+from claude_proxy.ledger.pieces import Cut
 from claude_proxy.ledger.recipe import Recipe
+from claude_proxy.ledger.redaction import Redaction
+from claude_proxy.ledger.sqlite_file import rows_in
 
 EPOCH = 6 * 3600
 """Seconds. Blocks are let go by epochs: whose it was is not counted, only when it was last used."""
 
-_WINDOW = 256 << 10  # bytes that are looked through at once, in a quarter of a millisecond
-_AT_ONCE = 200  # parameters of one question, of SQLite's 999
+_REMEMBERED = 8192  # blocks, which take 2 MB
 
 
 class Stored(msgspec.Struct, frozen=True):
@@ -24,104 +25,93 @@ class Stored(msgspec.Struct, frozen=True):
     altered: bool
 
 
-class Redaction:
-    """Replaces secrets by as many other characters: what is put into a block's hole stays in its place."""
+class _Block(NamedTuple):
+    number: int
+    epoch: int
+    altered: bool
 
-    def __init__(self, secrets: frozenset[str], breathe: Callable[[], object] = lambda: None) -> None:
-        spelt: set[bytes] = set()
-        for secret in secrets:
-            # As it stands, and as JSON may write it.
-            escaped = secret.replace("\\", "\\\\").replace('"', '\\"')
-            spelt.update(
-                text.encode("utf-8", "surrogatepass") for text in (secret, escaped, escaped.replace("/", "\\/"))
-            )
-        self._secrets = sorted(spelt - {b""}, key=len, reverse=True)
+
+class Blocks:
+    """Those of one file, as its writer knows them. All within a transaction of the caller's: `look_up` when it begins,
+    `write` before it ends; where it is undone, or where anything was deleted, `forget`.
+
+    What was found or written once is remembered until somebody else writes to the file: a conversation sends nearly
+    the same blocks with each turn, and the file need not be asked for them.
+    """
+
+    def __init__(self, connection: sqlite3.Connection, breathe: Callable[[], object]) -> None:
+        self._connection = connection
         self._breathe = breathe
-        self.altered = False
+        self._known: dict[bytes, _Block] = {}
+        self._version = 0
+        self._last = 0
+        self._new: list[tuple[int, bytes, int, bool]] = []
+        self._contents: list[tuple[int, bytes]] = []
+        self._used_again: list[tuple[int, int]] = []
 
-    def __call__(self, text: bytes) -> bytes:
-        for secret in self._secrets:
-            if self._stands_in(secret, text):
-                self.altered = True
-                text = text.replace(secret, b"[redacted]".ljust(len(secret), b"*")[: len(secret)])
-        return text
+    def forget(self) -> None:
+        self._known.clear()
 
-    def _stands_in(self, secret: bytes, text: bytes) -> bool:
-        """Looks through a window at a time: a search holds the interpreter's lock."""
-        for at in range(0, len(text), _WINDOW):
-            if text.find(secret, at, at + _WINDOW + len(secret) - 1) >= 0:
-                return True
-            self._breathe()
-        return False
+    def look_up(self, cuts: Iterable[Cut]) -> None:
+        """Finds which of their blocks are there."""
+        connection = self._connection
+        version: int = connection.execute("PRAGMA data_version").fetchone()[0]
+        if version != self._version or len(self._known) > _REMEMBERED:
+            self._known.clear()
+            self._version = version
+        last = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'block'").fetchone()
+        self._last = last[0] if last else 0
+        self._new, self._contents, self._used_again = [], [], []
+        unknown = {name for cut in cuts for name in cut.hashes if name not in self._known}
+        question = "SELECT hash, number, epoch, altered FROM block WHERE hash IN"
+        for name, number, epoch, altered in rows_in(connection, question, unknown):
+            self._known[name] = _Block(number, epoch, bool(altered))
 
-
-def digest(block: bytes) -> bytes:
-    """The name of a block; computed outside the interpreter's lock but for short ones."""
-    return hashlib.blake2b(block, digest_size=20).digest()
-
-
-class Cutting:
-    """A body cut and hashed, before the ledger is asked for anything."""
-
-    def __init__(self, body: bytes, breathe: Callable[[], object]) -> None:
-        self.body = body
-        self.pieces = cut(body, breathe)
-        self.hashes = []
-        for piece in self.pieces:
-            self.hashes.append(digest(piece.of(body)))
-            breathe()
-
-    def store(
-        self, connection: sqlite3.Connection, epoch: int, redaction: Redaction, breathe: Callable[[], object]
-    ) -> Stored:
-        """Writes the blocks that are not there yet; within a transaction of the caller's."""
-        known = _known(connection, self.hashes)
-        older = [(epoch, number) for number, its_epoch, _ in known.values() if its_epoch < epoch]
-        connection.executemany("UPDATE block SET epoch = ? WHERE number = ?", older)
-        altered = False
-        numbers = []
-        for piece, name in zip(self.pieces, self.hashes, strict=True):
-            if name not in known:
-                redaction.altered = False
-                content = redaction(piece.of(self.body))
-                number = connection.execute(
-                    "INSERT INTO block (hash, epoch, altered) VALUES (?, ?, ?)", (name, epoch, redaction.altered)
-                ).lastrowid
-                assert number is not None
-                connection.execute("INSERT INTO content VALUES (?, ?)", (number, pack(content)))
-                known[name] = (number, epoch, redaction.altered)
-                breathe()
-            number, _, was_altered = known[name]
-            numbers.append(number)
-            altered = altered or bool(was_altered)
+    def store(self, cut: Cut, epoch: int, redaction: Redaction) -> Stored:
+        """Takes a body whose blocks were looked up, and writes it as its recipe."""
+        blocks = [self._known.get(name) for name in cut.hashes]
+        used = [
+            block if block is not None and block.epoch >= epoch else self._use(cut, at, epoch, redaction)
+            for at, block in enumerate(blocks)
+        ]
         redaction.altered = False
-        packed = Recipe.of(self.body, self.pieces, numbers).packed(redaction)
-        return Stored(packed, altered or redaction.altered)
+        packed = Recipe.of(cut.body, cut.pieces, [block.number for block in used]).packed(redaction)
+        altered = [block.altered for block in used]
+        return Stored(packed, redaction.altered or any(altered))
 
+    def _use(self, cut: Cut, at: int, epoch: int, redaction: Redaction) -> _Block:
+        """A block that is new, or was not used since an earlier epoch."""
+        name = cut.hashes[at]
+        block = self._known.get(name)  # it may stand in this body twice
+        if block is None:
+            block = self._add(name, cut.pieces[at].of(cut.body), epoch, redaction)
+        elif block.epoch < epoch:
+            block = self._known[name] = block._replace(epoch=epoch)
+            self._used_again.append((epoch, block.number))
+        return block
 
-def _known(connection: sqlite3.Connection, hashes: Sequence[bytes]) -> dict[bytes, tuple[int, int, int]]:
-    """Number, epoch and alteration of the blocks that are there."""
-    known = {}
-    wanted = list(dict.fromkeys(hashes))
-    for at in range(0, len(wanted), _AT_ONCE):
-        some = wanted[at : at + _AT_ONCE]
-        marks = ",".join("?" * len(some))
-        question = f"SELECT hash, number, epoch, altered FROM block WHERE hash IN ({marks})"
-        for name, *rest in connection.execute(question, some):
-            known[name] = (rest[0], rest[1], rest[2])
-    return known
+    def _add(self, name: bytes, content: bytes, epoch: int, redaction: Redaction) -> _Block:
+        redaction.altered = False
+        packed = pack(redaction(content))
+        self._last += 1
+        block = self._known[name] = _Block(self._last, epoch, redaction.altered)
+        self._new.append((block.number, name, epoch, block.altered))
+        self._contents.append((block.number, packed))
+        self._breathe()
+        return block
+
+    def write(self) -> None:
+        connection = self._connection
+        connection.executemany("INSERT INTO block (number, hash, epoch, altered) VALUES (?, ?, ?, ?)", self._new)
+        connection.executemany("INSERT INTO content VALUES (?, ?)", self._contents)
+        connection.executemany("UPDATE block SET epoch = ? WHERE number = ?", self._used_again)
 
 
 def body_of(connection: sqlite3.Connection, packed: bytes) -> bytes:
     """A body put together again. Raises ValueError where a block is missing or damaged."""
     recipe = Recipe.read(packed)
-    contents: dict[int, bytes] = {}
-    wanted = list(dict.fromkeys(recipe.blocks))
-    for at in range(0, len(wanted), _AT_ONCE):
-        some = wanted[at : at + _AT_ONCE]
-        marks = ",".join("?" * len(some))
-        question = f"SELECT block, packed FROM content WHERE block IN ({marks})"
-        contents.update((number, unpack(data)) for number, data in connection.execute(question, some))
+    question = "SELECT block, packed FROM content WHERE block IN"
+    contents = {number: unpack(data) for number, data in rows_in(connection, question, set(recipe.blocks))}
     try:
         return recipe.body(contents.__getitem__)
     except KeyError as missing:

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
-from claude_proxy.ledger.record import Bodies
+from claude_proxy.ledger.record import BODIES, Bodies
 from claude_proxy.ledger.rows import KEY, SUMS, record_of, record_shown
 from claude_proxy.ledger.store import Change, Filter, LedgerReader, LedgerStore, Place, Total
 from claude_proxy.wire.headers import Headers
@@ -20,7 +20,6 @@ from claude_proxy.wire.headers import Headers
 _PAGE = 200
 _BATCH_BYTES = 4 << 20
 _MOST_FIRST_MESSAGES = 10_000
-_BODIES = Bodies.__struct_fields__
 
 
 class NoExport(ValueError):
@@ -50,7 +49,7 @@ def export_lines(reader: LedgerReader) -> Iterator[str]:
             line: dict[str, Any] = {"record": record_shown(replace(record, first_message=said))}
             bodies = reader.bodies(record.id)
             if bodies is not None:
-                shown = {name: value for name in _BODIES if (value := getattr(bodies, name)) is not None}
+                shown = {name: value for name in BODIES if (value := getattr(bodies, name)) is not None}
                 line.update((name, _shown(value)) for name, value in shown.items())
             yield json.dumps(line, separators=(",", ":"))
         after = Place(page[-1].accepted, page[-1].number)
@@ -97,7 +96,7 @@ def _read(line: dict[str, Any]) -> Change | Total:
         return Total(key, **{name: int(value) for name, value in total.items()})
     bodies: dict[str, Any] = {
         name: _headers(value) if name.endswith("headers") else _bytes(value)
-        for name in _BODIES
+        for name in BODIES
         if (value := line.get(name)) is not None
     }
     return Change(record_of(line["record"]), Bodies(**bodies), as_it_is=True)

@@ -11,6 +11,8 @@ import msgspec
 from claude_proxy.ledger.packing import pack, read_varints, unpack, varints
 from claude_proxy.ledger.pieces import Piece
 
+_NO_HOLE = (0,)
+
 
 class Recipe(msgspec.Struct, frozen=True):
     """`gaps` are the bytes before each block and behind the last one: one more than there are `blocks`. `holes` says
@@ -23,24 +25,19 @@ class Recipe(msgspec.Struct, frozen=True):
     @classmethod
     def of(cls, body: bytes, pieces: Sequence[Piece], blocks: Sequence[int]) -> "Recipe":
         """For a body whose pieces are these blocks."""
-        gaps, holes, at = [], [], 0
-        for piece in pieces:
-            gaps.append(body[at : piece.start])
-            holes.append(piece.hole and (piece.hole[0] - piece.start, body[piece.hole[0] : piece.hole[1]]))
-            at = piece.end
-        return cls(tuple(blocks), (*gaps, body[at:]), tuple(holes))
+        starts, ends = [piece.start for piece in pieces], [piece.end for piece in pieces]
+        gaps = [body[end:start] for end, start in zip([0, *ends], [*starts, len(body)], strict=True)]
+        holes = [None if hole is None else (hole[0] - start, body[hole[0] : hole[1]]) for start, _, hole in pieces]
+        return cls(tuple(blocks), tuple(gaps), tuple(holes))
 
     def packed(self, clean: Callable[[bytes], bytes] = bytes) -> bytes:
         """`clean` takes secrets out of what lies between the blocks, and keeps its length."""
-        before = 0
+        differences = [block - before for before, block in zip((0, *self.blocks), self.blocks, strict=False)]
         numbers = [len(self.blocks)]
-        for block in self.blocks:
-            difference = block - before
-            numbers.append(difference * 2 if difference >= 0 else -difference * 2 - 1)
-            before = block
+        numbers += [number * 2 if number >= 0 else -number * 2 - 1 for number in differences]
         numbers += map(len, self.gaps)
         for hole in self.holes:
-            numbers += (0,) if hole is None else (hole[0], len(hole[1]))
+            numbers += _NO_HOLE if hole is None else (hole[0], len(hole[1]))
         text = b"".join((*self.gaps, *(hole[1] for hole in self.holes if hole)))
         return pack(varints(numbers) + clean(text))
 

@@ -1,11 +1,13 @@
 """A row of the ledger: what is remembered of one exchange, and its bodies."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 import msgspec
 
 from claude_proxy.wire.headers import Headers
+from claude_proxy.wire.messages import Members
 from claude_proxy.wire.usage import Usage
 
 
@@ -100,17 +102,21 @@ class ExchangeRecord(msgspec.Struct, frozen=True):
     number: int = 0
 
 
-class Bodies(msgspec.Struct, frozen=True):
+BODIES = ("request_headers", "request", "answer_headers", "answer")
+"""What is kept of `Bodies`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bodies:
     """Headers and bodies of an exchange, credentials removed. None: not kept, or not yet there.
 
     `request` is the JSON text of the client's body (decoded, where it came compressed). `answer` is the body as the
-    client got it: a stream of events for a request that streams.
+    client got it: a stream of events for a request that streams. `members` are those of `request`, where somebody has
+    read them already.
     """
 
-    request_headers: Headers | None = None
-    request: bytes | None = None
-    answer_headers: Headers | None = None
-    answer: bytes | None = None
-
-    def __repr__(self) -> str:
-        return "Bodies(…)"
+    request_headers: Headers | None = field(default=None, repr=False)
+    request: bytes | None = field(default=None, repr=False)
+    answer_headers: Headers | None = field(default=None, repr=False)
+    answer: bytes | None = field(default=None, repr=False)
+    members: Members | None = field(default=None, repr=False, compare=False)

@@ -2,13 +2,14 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from operator import attrgetter
 from typing import Any
 
-from msgspec.structs import asdict
+import msgspec
 
 from claude_proxy.ledger.packing import pack, unpack
 from claude_proxy.ledger.record import AttemptRecord, ExchangeRecord, Kept
-from claude_proxy.ledger.store import By, Total
+from claude_proxy.ledger.store import BUCKET, By, Total
 from claude_proxy.wire.usage import COUNTS, Iteration, Usage
 
 _PLAIN_COLUMNS = (
@@ -45,17 +46,59 @@ _MORE_FIELDS = tuple(
     if name not in {*_PLAIN_COLUMNS, "number", "usage", "attempts", "first_message"}
 )
 _MORE_OF_USAGE = ("service_tier", "speed", "inference_geo")
+_OF_ATTEMPT = AttemptRecord.__struct_fields__
 _DEFAULTS = ExchangeRecord("", 0.0, "", "")
 
 
-def row(record: ExchangeRecord) -> list[Any]:
+_plain = attrgetter(*_PLAIN_COLUMNS)
+_counts = attrgetter(*COUNTS)
+_more_fields = attrgetter(*_MORE_FIELDS)
+_NOT_SAID = dict(zip(_MORE_FIELDS, _more_fields(_DEFAULTS), strict=True))
+
+
+def row(record: ExchangeRecord) -> tuple[Any, ...]:
     """The values of COLUMNS."""
-    usage = record.usage
-    return [
-        *(getattr(record, name) for name in _PLAIN_COLUMNS),
-        *(getattr(usage, name) for name in COUNTS),
-        pack(json.dumps(_more(record), separators=(",", ":"), ensure_ascii=False).encode("utf-8", "surrogatepass")),
-    ]
+    return (*_plain(record), *_counts(record.usage), pack(encoded(_more(record))))
+
+
+def key(record: ExchangeRecord) -> tuple[Any, ...]:
+    """The values of KEY."""
+    return (
+        int(record.accepted // BUCKET) * BUCKET,
+        record.asked_model,
+        record.model,
+        record.upstream,
+        record.session or "",
+        record.conversation or "",
+        record.project or "",
+        record.organization or "",
+        int(record.agent is not None),
+        record.endpoint,
+    )
+
+
+def sums(record: ExchangeRecord) -> tuple[int, ...]:
+    """The values of SUMS, of one record that has ended."""
+    return (
+        1,
+        int(record.end != "complete"),
+        record.total_ms or 0,
+        *[count or 0 for count in _counts(record.usage)],
+        record.list_value or 0,
+        record.billed or 0,
+        record.covered or 0,
+        record.unpriced_tokens,
+        int(record.unpriced_tokens > 0),
+    )
+
+
+def encoded(what: object) -> bytes:
+    """As JSON; half a surrogate pair, as a header may hold it for a byte that is no UTF-8, is kept. The slower way
+    writes kinds of text too that the other does not know."""
+    try:
+        return msgspec.json.encode(what)
+    except (UnicodeEncodeError, TypeError):
+        return json.dumps(what, separators=(",", ":")).encode()
 
 
 def record(number: int, values: Sequence[Any]) -> ExchangeRecord:
@@ -77,22 +120,27 @@ def record(number: int, values: Sequence[Any]) -> ExchangeRecord:
 
 
 def _more(of: ExchangeRecord) -> dict[str, Any]:
-    more = {name: value for name in _MORE_FIELDS if (value := getattr(of, name)) != getattr(_DEFAULTS, name)}
+    values = zip(_NOT_SAID.items(), _more_fields(of), strict=True)
+    more = {name: value for (name, not_said), value in values if value != not_said}
     more.setdefault("method", of.method)
     if "rate_limit" in more:
         more["rate_limit"] = dict(of.rate_limit)
     if of.attempts:
         more["attempts"] = [attempt_shown(attempt) for attempt in of.attempts]
-    if beside := {name: value for name, value in usage_shown(of.usage).items() if name not in COUNTS}:
+    if beside := _usage_beside(of.usage):
         more["usage"] = beside
     return more
 
 
 def usage_shown(usage: Usage) -> dict[str, Any]:
     """What is said of it, as JSON can write it."""
-    shown: dict[str, Any] = {
-        name: value for name in (*COUNTS, *_MORE_OF_USAGE) if (value := getattr(usage, name)) is not None
-    }
+    shown = {name: value for name, value in zip(COUNTS, _counts(usage), strict=True) if value is not None}
+    return shown | _usage_beside(usage)
+
+
+def _usage_beside(usage: Usage) -> dict[str, Any]:
+    """What is said beside the counts."""
+    shown: dict[str, Any] = {name: value for name in _MORE_OF_USAGE if (value := getattr(usage, name)) is not None}
     if usage.iterations is not None:
         shown["iterations"] = [
             {"kind": one.kind, "model": one.model, "usage": usage_shown(one.usage)} for one in usage.iterations
@@ -110,7 +158,7 @@ def usage_of(shown: Mapping[str, Any]) -> Usage:
 
 def attempt_shown(attempt: AttemptRecord) -> dict[str, Any]:
     """An attempt as JSON can write it, without what is not said of it."""
-    shown = {name: value for name, value in asdict(attempt).items() if value not in (None, "")}
+    shown = {name: value for name in _OF_ATTEMPT if (value := getattr(attempt, name)) not in (None, "")}
     if attempt.usage is not None:
         shown["usage"] = usage_shown(attempt.usage)
     return shown
@@ -127,8 +175,9 @@ def record_shown(of: ExchangeRecord) -> dict[str, Any]:
     """A record as JSON can write it, without what is not said of it; its number is its ledger's affair."""
     shown = {
         name: value
-        for name, value in asdict(of).items()
-        if name not in {"number", "usage", "attempts", "rate_limit"} and value != getattr(_DEFAULTS, name)
+        for name in ExchangeRecord.__struct_fields__
+        if name not in {"number", "usage", "attempts", "rate_limit"}
+        and (value := getattr(of, name)) != getattr(_DEFAULTS, name)
     }
     if of.attempts:
         shown["attempts"] = [attempt_shown(attempt) for attempt in of.attempts]

@@ -9,9 +9,10 @@ import os
 import re
 import shutil
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 from claude_proxy.directories import PACKAGE
@@ -38,6 +39,7 @@ _FOR_NOW = {
     sqlite3.SQLITE_NOMEM: "memory is short",
     sqlite3.SQLITE_PROTOCOL: "another process holds it locked",
 }
+_AT_ONCE = 200  # parameters of one question, of SQLite's 999
 _DAMAGED = {sqlite3.SQLITE_CORRUPT: "it is damaged", sqlite3.SQLITE_NOTADB: "it is no ledger"}
 BESIDE = ("-wal", "-shm")
 """What SQLite keeps beside a database, by the end of the name."""
@@ -115,6 +117,14 @@ def open_to_read(path: Path, busy_timeout: float) -> sqlite3.Connection | None:
         connection.close()
         raise
     return connection
+
+
+def rows_in(connection: sqlite3.Connection, question: str, values: Collection[Any]) -> Iterator[tuple[Any, ...]]:
+    """The rows that a question finds which ends with IN, for any number of values."""
+    left = list(values)
+    for at in range(0, len(left), _AT_ONCE):
+        some = left[at : at + _AT_ONCE]
+        yield from connection.execute(f"{question} ({','.join('?' * len(some))})", some)
 
 
 def _version(connection: sqlite3.Connection) -> int:

@@ -35,7 +35,8 @@ class LedgerNewer(LedgerError):
 class Change(msgspec.Struct, frozen=True):
     """Something to be written: a record, whether it has ended or not, and those of its bodies that are there now.
 
-    A record of an id that is known replaces what was written of it, unless that has ended. `secrets` are replaced
+    A record of an id that is known replaces what was written of it, unless that has ended; but what an exchange begins
+    with, such as its time, its endpoint and its conversation, stays as it was written first. `secrets` are replaced
     wherever a body or a header holds one of them. `as_it_is`: a project that it does not name stays unknown, although
     its conversation may know one.
     """

@@ -1,6 +1,7 @@
 """An exchange as the ledger remembers it: without its credentials, in the words of a record."""
 
 from collections.abc import Callable, Iterable, Mapping
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -55,7 +56,8 @@ class Recording:
         values = self._of_request(exchange, begun)
         if not begun.with_bodies:
             return Change(ExchangeRecord(**values), None, begun.secrets)
-        bodies = Bodies(_kept_headers(exchange.request.headers), exchange.request.text)
+        request = exchange.request
+        bodies = Bodies(_kept_headers(request.headers), request.text, members=request.members)
         return Change(ExchangeRecord(**values, kept=Kept.WHOLE), bodies, begun.secrets)
 
     def whole(self, exchange: Exchange, begun: Begun, *, was_written: bool) -> Change:
@@ -76,6 +78,7 @@ class Recording:
             None if was_written else request.text,
             _kept_headers(answer_headers, of_answer=True),
             answer,
+            request.members,
         )
         return Change(ExchangeRecord(**values), bodies, secrets)
 
@@ -185,18 +188,27 @@ def _answer(exchange: Exchange) -> tuple[Headers, bytes | None, bool]:
 def _kept_headers(headers: Headers, *, of_answer: bool = False) -> Headers:
     """Names as they came. Of a request only what Claude Code sends by itself keeps its value: any other header may be
     a key; of an answer every header does that the client got."""
-    return tuple(
-        (key, value if (of_answer or is_harmless(name)) and name not in _NEVER_KEPT else REDACTED)
-        for key, value in headers
-        if (name := canonical(key))
-    )
+    kept = _kept_of_answers if of_answer else _kept_of_requests
+    # aiohttp's names are of a kind of text of its own.
+    return tuple([(str(key), value if kept(key) else REDACTED) for key, value in headers if key])
+
+
+@lru_cache(maxsize=512)
+def _kept_of_requests(key: str) -> bool:
+    name = canonical(key)
+    return is_harmless(name) and name not in _NEVER_KEPT
+
+
+@lru_cache(maxsize=512)
+def _kept_of_answers(key: str) -> bool:
+    return canonical(key) not in _NEVER_KEPT
 
 
 def _rate_limit(headers: Headers, clean: _Cleaning) -> Mapping[str, str]:
     found = {
-        key.lower().removeprefix(_RATE_LIMIT): clean(value)[:_LONGEST]
+        name.removeprefix(_RATE_LIMIT): clean(value)[:_LONGEST]
         for key, value in headers
-        if key.lower().startswith(_RATE_LIMIT)
+        if (name := key.lower()).startswith(_RATE_LIMIT)
     }
     return {clean(name)[:_LONGEST]: value for name, value in list(found.items())[:100]}
 

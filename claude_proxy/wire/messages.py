@@ -8,13 +8,14 @@ import codecs
 import json
 import re
 from enum import StrEnum
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 import msgspec
 from msgspec.structs import force_setattr, replace
 
-from claude_proxy.wire.headers import Headers, first
+from claude_proxy.wire.headers import Headers
+from claude_proxy.wire.json_parts import value
 
 MESSAGES = "/v1/messages"
 COUNT_TOKENS = "/v1/messages/count_tokens"
@@ -91,6 +92,11 @@ class Members:
         """A member's value as it was written, or None."""
         value = self._values.get(name)
         return None if value is None else bytes(memoryview(value))
+
+    @property
+    def values(self) -> list[msgspec.Raw]:
+        """Those of all members, in order."""
+        return [*self._values.values()]
 
     def replace(self, name: str, value: object) -> bytes:
         """The text with one member's value replaced; not another byte changes. The member must be there."""
@@ -208,7 +214,12 @@ class ClientRequest(msgspec.Struct, frozen=True, dict=True, weakref=True):
         return replace(self, body=members.text, text=members.text, members=members, stream=True)
 
     def header(self, name: str) -> str | None:
-        return first(self.headers, name)
+        """The first of this name, in small letters."""
+        return self._named.get(name)
+
+    @cached_property
+    def _named(self) -> dict[str, str]:
+        return {key.lower(): text for key, text in reversed(self.headers)}
 
     @property
     def agent_id(self) -> str | None:
@@ -235,15 +246,7 @@ class ClientRequest(msgspec.Struct, frozen=True, dict=True, weakref=True):
     def server_tools(self) -> tuple[str, ...]:
         """The types of the tools that only Anthropic's servers can run, such as `web_search_20250305`."""
         raw = self.members.raw("tools") if self.members else None
-        if self.members is None or raw is None or not (b"_20" in raw or b"mcp_toolset" in raw):
-            return ()  # their types are dated, but for one; two searches for plain bytes cost least
-        if not _SERVER_TOOL.search(raw):
-            return ()
-        tools = self.members.get("tools")
-        if not isinstance(tools, list):
-            return ()
-        kinds = (tool.get("type") for tool in tools if isinstance(tool, dict))
-        return tuple(kind for kind in kinds if isinstance(kind, str) and _SERVER_TOOL_TYPE.match(kind))
+        return () if raw is None else _server_tools(raw)
 
     @cached_property
     def background(self) -> Background | None:
@@ -266,6 +269,20 @@ class ClientRequest(msgspec.Struct, frozen=True, dict=True, weakref=True):
 # a dated type but are run by the client too.
 _SERVER_TOOL = re.compile(rb'"type"\s*:\s*"(?:web_search|web_fetch|code_execution|tool_search|mcp_toolset|advisor)')
 _SERVER_TOOL_TYPE = re.compile(r"(?:web_search|web_fetch|code_execution|tool_search|mcp_toolset|advisor)")
+
+
+@lru_cache(maxsize=2)
+def _server_tools(text: bytes) -> tuple[str, ...]:
+    """Of a request's tools; a conversation sends the same ones with each request, and there may be a megabyte."""
+    if not (b"_20" in text or b"mcp_toolset" in text):
+        return ()  # their types are dated, but for one; two searches for plain bytes cost least
+    if not _SERVER_TOOL.search(text):
+        return ()
+    tools = value(text)
+    if not isinstance(tools, list):
+        return ()
+    kinds = (tool.get("type") for tool in tools if isinstance(tool, dict))
+    return tuple(kind for kind in kinds if isinstance(kind, str) and _SERVER_TOOL_TYPE.match(kind))
 
 
 def _content(message: object) -> str | None:

@@ -3,10 +3,12 @@
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
+from hypothesis import strategies as st
 
-from claude_proxy.ledger.pieces import SHORTEST, cut
-from tests.ledger.made_records import bodies
+from claude_proxy.ledger.pieces import SHORTEST, Cut, Cuts
+from claude_proxy.wire.messages import BadBody, Members
+from tests.ledger.made_records import bodies, conversation
 
 LONG = "words that are long enough to be a piece of their own, and some more"
 MARK = {"type": "ephemeral", "ttl": "1h"}
@@ -15,7 +17,7 @@ MARK = {"type": "ephemeral", "ttl": "1h"}
 def texts(body: object) -> list[str]:
     """The pieces of a body, as text."""
     written = json.dumps(body).encode()
-    return [piece.of(written).decode() for piece in cut(written)]
+    return [piece.of(written).decode() for piece in Cut(written).pieces]
 
 
 def test_system_tools_and_contents_are_pieces() -> None:
@@ -49,23 +51,23 @@ def test_a_mark_that_only_looks_like_one_stays() -> None:
     [b"{", b"no JSON at all", b"[1, 2]", b'"text"', b'{"messages": 1, "system": null}', b'{"messages": [[[' * 9000],
 )
 def test_what_is_no_conversation_is_one_piece(body: bytes) -> None:
-    (piece,) = cut(body)
+    (piece,) = Cut(body).pieces
     assert piece.of(body) == body
 
 
 def test_nothing_has_no_pieces() -> None:
-    assert cut(b"") == []
+    assert Cut(b"").pieces == []
 
 
 def test_members_that_stand_twice_are_both_cut() -> None:
     body = b'{"system": "%b", "system": "%b"}' % (LONG.encode(), LONG.upper().encode())
-    assert [piece.of(body) for piece in cut(body)] == [f'"{LONG}"'.encode(), f'"{LONG.upper()}"'.encode()]
+    assert [piece.of(body) for piece in Cut(body).pieces] == [f'"{LONG}"'.encode(), f'"{LONG.upper()}"'.encode()]
 
 
 @given(body=bodies)
 def test_pieces_lie_in_order_and_holes_within_them(body: bytes) -> None:
     at = 0
-    pieces = cut(body)
+    pieces = Cut(body).pieces
     for piece in pieces:
         assert at <= piece.start < piece.end <= len(body)
         assert piece.hole is None or piece.start < piece.hole[0] < piece.hole[1] < piece.end
@@ -76,5 +78,82 @@ def test_pieces_lie_in_order_and_holes_within_them(body: bytes) -> None:
 def test_it_breathes_between_pieces() -> None:
     breaths: list[None] = []
     body = {"messages": [{"content": [{"type": "text", "text": LONG}]} for _ in range(50)]}
-    cut(json.dumps(body).encode(), lambda: breaths.append(None))
+    Cut(json.dumps(body).encode(), breathe=lambda: breaths.append(None))
     assert len(breaths) >= 50
+
+
+def told(cut: Cut) -> list[tuple[bytes, bytes]]:
+    return list(zip([piece.of(cut.body) for piece in cut.pieces], cut.hashes, strict=True))
+
+
+def listing(*items: str, system: str = "") -> bytes:
+    return f'{{"system": ["{system}"], "messages": [{", ".join(items)}], "tools": ["{LONG}"]}}'.encode()
+
+
+NUMBER = "1" * SHORTEST
+A, B, C = (json.dumps({"role": "user", "content": [{"type": "text", "text": f"{name} {LONG}"}]}) for name in "ABC")
+MARKED = json.dumps(
+    {"role": "user", "content": [{"type": "text", "text": f"B {LONG}", "cache_control": {"type": "ephemeral"}}]}
+)
+
+
+@given(earlier=bodies, body=bodies)
+@example(earlier=listing(A, MARKED), body=listing(A, B, C))
+@example(earlier=listing(A, B, C), body=listing(A))
+@example(earlier=listing(A, B), body=listing(A, B))
+@example(earlier=listing(A, B), body=listing(A, C, B))
+@example(earlier=listing(A, B), body=listing(A, B, C, system=LONG))
+@example(earlier=listing(A), body=listing())
+@example(earlier=listing(NUMBER), body=listing(f"{NUMBER}1"))
+@example(earlier=listing(A, NUMBER), body=listing(A, f"{NUMBER}1", B))
+@example(earlier=listing(A), body=listing(f"{A} "))
+@example(earlier=listing(A), body=listing(A)[:-20])
+@example(earlier=b'{"tools": [1], "tools": ["%b"]}' % (b"x" * 80), body=b'{"tools": ["%b"], "tools": []}' % (b"x" * 80))
+def test_with_an_earlier_body_a_cut_is_the_same(earlier: bytes, body: bytes) -> None:
+    assert told(Cut(body, Cut(earlier))) == told(Cut(body))
+    assert Cut(body, Cut(earlier)).pieces == Cut(body).pieces
+
+
+@given(body=bodies)
+def test_with_members_that_are_known_a_cut_is_the_same(body: bytes) -> None:
+    try:
+        members = Members(body)
+    except BadBody:
+        return
+    assert Cut(body, members=members).pieces == Cut(body).pieces
+    assert Cut(b" " + body, members=members).pieces == Cut(b" " + body).pieces, "of another text they do not count"
+
+
+@given(data=st.data())
+def test_a_conversation_that_goes_on_is_cut_the_same_with_and_without_what_came_before(data: st.DataObject) -> None:
+    cuts = Cuts()
+    messages = [A, B, C, MARKED, NUMBER, f'"{LONG}"', "[]", "1", '{"content": "short"}']
+    for _ in range(4):
+        body = listing(
+            *data.draw(st.lists(st.sampled_from(messages), max_size=6)), system=data.draw(st.text("ab", max_size=1))
+        )
+        cut = cuts.cut(body, "conversation")
+        assert cut.pieces == Cut(body).pieces
+        assert cut.hashes == Cut(body).hashes
+
+
+def test_what_came_before_is_not_looked_into_again() -> None:
+    breaths: list[None] = []
+    cuts = Cuts(lambda: breaths.append(None))
+    cuts.cut(conversation(300), "one")
+    cuts.cut(conversation(200), "another")
+    breaths.clear()
+    cuts.cut(conversation(301), "one")
+    cuts.cut(conversation(200), "another")
+    assert len(breaths) < 20
+
+
+def test_bodies_are_remembered_within_a_bound() -> None:
+    cuts = Cuts()
+    for number in range(12):
+        cuts.cut(b"x" * (1 << 20), number)
+    assert sum(len(cut.body) for cut in cuts._last.values()) <= 4 << 20
+    assert list(cuts._last) == [8, 9, 10, 11]
+    cuts.cut(b"x" * (9 << 20), 11)
+    assert not cuts._last
+    assert cuts._size == 0

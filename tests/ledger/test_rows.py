@@ -5,9 +5,10 @@ import json
 import pytest
 from hypothesis import given
 from msgspec.structs import replace
+from multidict import istr
 
 from claude_proxy.ledger.record import ExchangeRecord
-from claude_proxy.ledger.rows import COLUMNS, record, record_of, record_shown, row
+from claude_proxy.ledger.rows import COLUMNS, encoded, record, record_of, record_shown, row
 from tests.ledger.made_records import begun, records
 from tests.ledger.made_records import record as made
 
@@ -40,3 +41,13 @@ def test_a_damaged_row_is_refused() -> None:
     for damaged in (b"", b"p{}", b'p{"unknown":1}', b"z00"):
         with pytest.raises(ValueError, match=r"damaged|Expecting"):
             record(1, [*values[:-1], damaged])
+
+
+@pytest.mark.parametrize("text", ["plain", "\udcff", istr("Content-Type"), istr("\udcff")])
+def test_any_text_is_written_as_json(text: str) -> None:
+    assert json.loads(encoded([[text, text]])) == [[text, text]]
+
+
+def test_what_is_no_json_is_refused() -> None:
+    with pytest.raises(TypeError):
+        encoded([object()])

@@ -4,6 +4,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from multidict import istr
 
 from claude_proxy.exchange import Attempt, End, Exchange, Transcript
 from claude_proxy.failures import Failure, FailureKind, Said
@@ -154,3 +155,12 @@ def test_what_is_too_short_to_be_told_from_a_word_is_looked_for_nowhere() -> Non
     change = whole(answered(b"an answer"), "a", "", "short", "FAKE-long-enough")
     assert change.secrets == {"FAKE-long-enough"}
     assert change.record.user_agent == "claude-cli/2.1.197 (external, sdk-cli)"
+
+
+def test_names_of_headers_are_plain_text_whatever_they_came_as() -> None:
+    of = answered(b"{}")
+    of.answer_headers = ((istr("Request-Id"), "req_1"),)
+    bodies = whole(of).bodies
+    assert bodies is not None
+    assert bodies.answer_headers == (("Request-Id", "req_1"),)
+    assert [type(name) for name, _ in bodies.answer_headers] == [str]

@@ -119,26 +119,6 @@ async def test_while_it_rests_the_upstream_is_read_no_further_than_its_bound() -
     assert len(basin.whole) == BLOCKS * len(BLOCK)
 
 
-async def test_while_it_rests_small_chunks_are_bounded_by_their_number_too() -> None:
-    """Each is an object of its own in memory, whatever its size."""
-    number = 1_000_000  # in 6 MB on the wire; a megabyte of content would not be too much to keep
-
-    async def answer(_: Received, wire: Wire) -> None:
-        await wire.start_stream()
-        await wire.send(b"1\r\nx\r\n" * number)
-        await wire.end()
-
-    async with StandIn(answer) as upstream, transport() as through:
-        with closing(await send(through, to(upstream.url))) as got:
-            basin = Basin(room=1)
-            assert await pour(got, basin)
-            await eventually(lambda: got._call._protocol._reading_paused)
-            assert got._call.content._size < MOST_KEPT // 8
-            basin.room = None
-            assert not await pour(got, basin)
-    assert basin.whole == b"x" * number
-
-
 async def test_what_the_taker_raises_ends_it() -> None:
     def leave(_: bytes) -> bool:
         raise ConnectionResetError("the client has left")
