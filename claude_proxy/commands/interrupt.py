@@ -2,6 +2,7 @@
 
 import contextlib
 import sys
+import warnings
 from collections.abc import Iterator
 
 INTERRUPTED = 130
@@ -13,4 +14,10 @@ def ends_on_ctrl_c() -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
+        leave_as_it_is()
         sys.exit(INTERRUPTED)
+
+
+def leave_as_it_is() -> None:
+    """What a command had open when it was interrupted is closed with its end, and nobody need be warned of it."""
+    warnings.simplefilter("ignore", ResourceWarning)

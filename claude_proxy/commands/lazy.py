@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from claude_proxy.commands.interrupt import leave_as_it_is
 from claude_proxy.commands.options import INTERRUPTED
 
 
@@ -32,6 +33,7 @@ class LazyGroup(click.Group):
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt:
+            leave_as_it_is()
             click.echo(err=True)  # the terminal has ^C in its last line
             ctx.exit(INTERRUPTED)
 
