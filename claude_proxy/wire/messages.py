@@ -8,7 +8,7 @@ import codecs
 import json
 import re
 from enum import StrEnum
-from functools import cached_property, lru_cache
+from functools import cached_property
 from typing import Any
 
 import msgspec
@@ -271,9 +271,26 @@ _SERVER_TOOL = re.compile(rb'"type"\s*:\s*"(?:web_search|web_fetch|code_executio
 _SERVER_TOOL_TYPE = re.compile(r"(?:web_search|web_fetch|code_execution|tool_search|mcp_toolset|advisor)")
 
 
-@lru_cache(maxsize=2)
-def _server_tools(text: bytes) -> tuple[str, ...]:
-    """Of a request's tools; a conversation sends the same ones with each request, and there may be a megabyte."""
+class _ServerTools:
+    """Of the tools of requests. A conversation sends the same ones with each, and there may be a megabyte: they are
+    compared with the two last ones, which costs a fiftieth of a hash or of a search."""
+
+    def __init__(self) -> None:
+        self._known: tuple[tuple[bytes, tuple[str, ...]], ...] = ()  # swapped whole: several threads ask
+
+    def __call__(self, text: bytes) -> tuple[str, ...]:
+        for known, kinds in self._known:
+            if known == text:
+                return kinds
+        kinds = _kinds_of(text)
+        self._known = ((text, kinds), *self._known[:1])
+        return kinds
+
+
+_server_tools = _ServerTools()
+
+
+def _kinds_of(text: bytes) -> tuple[str, ...]:
     if not (b"_20" in text or b"mcp_toolset" in text):
         return ()  # their types are dated, but for one; two searches for plain bytes cost least
     if not _SERVER_TOOL.search(text):
