@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 _EVERY = 5.0  # seconds between two looks
+_SELDOM = 3  # times as long, where the last look has found little
 _WORTH = 8 << 20  # bytes that the process must have grown by, for a look through all of its memory to pay
 
 # Otherwise a body of a megabyte is got from the system and given back as often as one comes, and each of its pages is
@@ -21,8 +22,8 @@ _STATM = Path("/proc/self/statm")
 
 @contextlib.asynccontextmanager
 async def giving_back(every: float = _EVERY) -> AsyncIterator[None]:
-    """Until the block ends, what is free is given back soon after the process has grown. Elsewhere than with glibc
-    (macOS, musl) nothing is done.
+    """Until the block ends, what is free is given back while the process is larger than it was. Elsewhere than with
+    glibc (macOS, musl) nothing is done.
 
     Free pieces between pieces in use are otherwise kept for ever: 60 MB after one body of 60 MB.
     """
@@ -40,17 +41,19 @@ async def giving_back(every: float = _EVERY) -> AsyncIterator[None]:
 
 
 async def _watch(library: ctypes.CDLL, every: float, least: int) -> None:
-    once_more = False  # at the first look after it has grown, much of that is in use still
+    wait = every
     while True:
-        await asyncio.sleep(every)
+        await asyncio.sleep(wait)
         with contextlib.suppress(OSError):  # no descriptor is free to look with: the next look is soon
-            grown = resident() > least + _WORTH
-            if grown or once_more:
-                # It takes 2 to 12 ms, and ctypes lets the others run meanwhile: on a thread that does not stay.
-                with ThreadPoolExecutor(1, "giving memory back") as thread:
-                    await asyncio.get_running_loop().run_in_executor(thread, library.malloc_trim, 0)
-                once_more = grown
-            least = resident() if grown else min(least, resident())
+            now = resident()
+            if now <= least + _WORTH:
+                least, wait = min(least, now), every
+                continue
+            # It takes 2 to 12 ms, and ctypes lets the others run meanwhile: on a thread that does not stay.
+            with ThreadPoolExecutor(1, "giving memory back") as thread:
+                await asyncio.get_running_loop().run_in_executor(thread, library.malloc_trim, 0)
+            # What is in use still may be free at a later look.
+            wait = every if resident() < now - _WORTH else min(2 * wait, _SELDOM * every)
 
 
 def resident() -> int:

@@ -4,9 +4,11 @@ import asyncio
 import ctypes
 import subprocess
 import sys
+from collections.abc import Awaitable, Callable
 
 import pytest
 
+from claude_proxy import allocator
 from claude_proxy.allocator import giving_back, resident
 from tests.running import eventually
 
@@ -30,10 +32,29 @@ async def grow_and_shrink() -> None:
     assert kept
 
 
+async def hold_through_many_looks() -> None:
+    looks: list[int] = []
+
+    def looked() -> int:
+        looks.append(resident())
+        return looks[-1]
+
+    allocator.resident = looked
+    before = resident()
+    async with giving_back(every=0.01):
+        pieces = [b"x" * (PIECE + number % 7) for number in range(60 * MB // PIECE)]
+        await eventually(lambda: len(looks) > 20)
+        assert resident() > before + 40 * MB
+        del pieces[:-1]
+        await eventually(lambda: resident() < before + 20 * MB)
+
+
 @GLIBC
-def test_what_is_free_is_given_back_after_the_process_has_grown() -> None:
+@pytest.mark.parametrize("scene", [grow_and_shrink, hold_through_many_looks])
+def test_what_is_free_is_given_back_after_the_process_has_grown(scene: Callable[[], Awaitable[None]]) -> None:
     # In a process of its own: in this one there may be 60 MB free already.
-    done = subprocess.run([sys.executable, "-m", __name__], capture_output=True, text=True, check=False, timeout=60)
+    command = [sys.executable, "-m", __name__, scene.__name__]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
     assert (done.returncode, done.stderr) == (0, "")
 
 
@@ -44,4 +65,4 @@ async def test_where_the_allocator_has_no_such_call_nothing_is_done(monkeypatch:
 
 
 if __name__ == "__main__":
-    asyncio.run(grow_and_shrink())
+    asyncio.run({"grow_and_shrink": grow_and_shrink, "hold_through_many_looks": hold_through_many_looks}[sys.argv[1]]())

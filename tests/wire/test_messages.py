@@ -395,6 +395,7 @@ def test_the_server_tools_of_one_request_are_not_taken_for_anothers() -> None:
     tools: tuple[list[dict[str, object]], ...] = (
         [],
         search,
+        later,
         [{"type": "custom", "name": "own"}],
         search,
         [*search, {"type": "web_fetch_20250910"}],
