@@ -14,10 +14,5 @@ def ends_on_ctrl_c() -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        leave_as_it_is()
+        warnings.simplefilter("ignore", ResourceWarning)  # what it had open is closed with its end
         sys.exit(INTERRUPTED)
-
-
-def leave_as_it_is() -> None:
-    """What a command had open when it was interrupted is closed with its end, and nobody need be warned of it."""
-    warnings.simplefilter("ignore", ResourceWarning)

@@ -387,19 +387,3 @@ def test_a_request_shows_neither_login_nor_conversation_of_itself() -> None:
     headers = (("Authorization", "Bearer FAKE-login"),)
     request = ClientRequest.read("POST", "/v1/messages", headers, body(messages=[{"content": "FAKE-words"}]))
     assert "FAKE" not in repr(request)
-
-
-def test_the_server_tools_of_one_request_are_not_taken_for_anothers() -> None:
-    later: list[dict[str, object]] = [{"type": "web_search_20260101", "name": "web_search"}]
-    search: list[dict[str, object]] = [{"type": "web_search_20250305", "name": "web_search"}]
-    tools: tuple[list[dict[str, object]], ...] = (
-        [],
-        search,
-        later,
-        [{"type": "custom", "name": "own"}],
-        search,
-        [*search, {"type": "web_fetch_20250910"}],
-    )
-    for each in (*tools, *reversed(tools)):
-        expected = tuple(str(tool["type"]) for tool in each if str(tool["type"]).startswith("web_"))
-        assert asked(tools=each).server_tools == expected
