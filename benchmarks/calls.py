@@ -56,16 +56,7 @@ class Counting:
         return self._counted()
 
     def _load(self, workload: Workload) -> None:
-        options = {
-            "body-bytes": workload.body_bytes,
-            "events": workload.stream.events,
-            "delta-bytes": workload.stream.delta_bytes,
-            "pause": workload.stream.pause,
-            "connections": workload.connections,
-            "requests": workload.requests,
-            "warm-up": 0,
-            "seconds": SECONDS,
-        }
+        options = {**workload.options, "warm-up": 0, "seconds": SECONDS}
         command = [sys.executable, "-m", "benchmarks.load", self._url, *(f"--{k}={v}" for k, v in options.items())]
         printed = json.loads(run_to_end("load", command, self._place.directory / "load", None, SECONDS + 5))
         if "error" in printed:

@@ -98,16 +98,7 @@ class Bench:
         )
 
     def _load(self, url: str, workload: Workload, pid: int | None) -> dict[str, Any]:
-        options = {
-            "body-bytes": workload.body_bytes,
-            "events": workload.stream.events,
-            "delta-bytes": workload.stream.delta_bytes,
-            "pause": workload.stream.pause,
-            "connections": workload.connections,
-            "requests": workload.requests,
-            "warm-up": workload.warm_up,
-            "seconds": LOAD_SECONDS,
-        }
+        options = {**workload.options, "seconds": LOAD_SECONDS}
         if pid is not None:
             options["pid"] = pid
         command = [sys.executable, "-m", "benchmarks.load", url, *(f"--{k}={v}" for k, v in options.items())]

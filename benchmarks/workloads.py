@@ -47,6 +47,19 @@ class Workload:
     warm_up: int
 
     @property
+    def options(self) -> dict[str, float]:
+        """Of the load generator."""
+        return {
+            "body-bytes": self.body_bytes,
+            "events": self.stream.events,
+            "delta-bytes": self.stream.delta_bytes,
+            "pause": self.stream.pause,
+            "connections": self.connections,
+            "requests": self.requests,
+            "warm-up": self.warm_up,
+        }
+
+    @property
     def title(self) -> str:
         answer = f"JSON answer of {JSON_BYTES / 1000:g} KB"
         if self.stream.events:

@@ -18,10 +18,11 @@ from urllib.parse import SplitResult, urlsplit
 import click
 
 from claude_proxy import __version__
-from claude_proxy.commands.standing import API_KEY, SETUP_TOKEN, LoginStanding
+from claude_proxy.commands.standing import API_KEY, LoginStanding
 from claude_proxy.config.sections import takes_login
 from claude_proxy.config.settings import CredentialSettings, Settings
 from claude_proxy.credentials.credential import OAUTH_BETA, Credential, CredentialUnavailable
+from claude_proxy.credentials.spelling import SETUP_TOKEN
 from claude_proxy.supplies import source_named
 from claude_proxy.upstreams.egress import Egress, trusting
 

@@ -6,12 +6,11 @@ from typing import Any
 
 from claude_proxy.commands.options import DEGRADED, NO_CREDENTIAL, NOT_RUNNING, UP
 from claude_proxy.credentials.account import Account, Plan
-from claude_proxy.credentials.spelling import SETUP_TOKEN_SOURCES, is_login_file
+from claude_proxy.credentials.spelling import SETUP_TOKEN, SETUP_TOKEN_SOURCES, is_login_file
 from claude_proxy.health_report import HealthReport
 
 CLAUDE_CODE = "claude-code"
 API_KEY = "api-key"
-SETUP_TOKEN = "setup-token"  # noqa: S105 - a word, not a secret
 
 _WELL = frozenset({"pass-through", "present", "not read"})
 

@@ -8,13 +8,13 @@ from typing import Any
 from claude_proxy.commands.standing import (
     API_KEY,
     CLAUDE_CODE,
-    SETUP_TOKEN,
     BreakerStanding,
     CredentialStanding,
     DaemonStanding,
     LoginStanding,
     Standing,
 )
+from claude_proxy.credentials.spelling import SETUP_TOKEN
 
 _BETWEEN = " · "
 _RENEWERS = {

@@ -21,11 +21,11 @@ from claude_proxy.doctor.finding import Finding, Mark, fail, ok, skip, warn
 from claude_proxy.doctor.whole_case import WholeCase
 from claude_proxy.toggle.address import host_and_port
 from claude_proxy.toggle.health import Health, mapping
+from claude_proxy.wire.headers import TOKEN_HEADER
 from claude_proxy.wire.messages import MESSAGES, BadBody, ClientRequest
 
 _PATIENCE = 60.0  # seconds; the daemon tries again where that is safe
 _LARGEST = 1 << 20  # bytes of an answer
-_TOKEN_HEADER = "x-claude-proxy-token"  # noqa: S105 - the name of a header
 
 
 def answered(case: WholeCase) -> Iterator[Finding]:
@@ -105,7 +105,7 @@ def _one_token(case: WholeCase, settings: Settings, upstream: str, model: str) -
     if settings.sentinels:
         headers["x-api-key"] = min(settings.sentinels)
     if settings.access.token:
-        headers[_TOKEN_HEADER] = settings.access.token
+        headers[TOKEN_HEADER] = settings.access.token
     connection = http.client.HTTPConnection(host, port, timeout=_PATIENCE)
     try:
         connection.request("POST", MESSAGES, _body(model), headers)

@@ -16,8 +16,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from claude_proxy.exchange import Attempt, Exchange
-from claude_proxy.failures import Failure
+from claude_proxy.exchange import Exchange, Observer
 from claude_proxy.ledger.settings import LedgerSettings
 from claude_proxy.ledger.store import Change, LedgerBusy, LedgerCorrupt, LedgerError, LedgerStore
 from claude_proxy.logline import say
@@ -71,7 +70,7 @@ class Breath:
             self._until = self._clock() + _SLICE
 
 
-class Recorder:
+class Recorder(Observer):
     """An observer. `open_store` opens the ledger, `set_aside` renames a damaged one and says what to; both are called
     in the thread alone.
 
@@ -146,15 +145,6 @@ class Recorder:
         if exchange.transcript is not None:
             size += min(exchange.transcript.size, exchange.transcript.limit)
         self._hand_over(_Item(exchange, ended=True, size=size))
-
-    def skipped(self, exchange: Exchange, upstream: str, failure: Failure) -> None:
-        """The record's attempts are those that were made."""
-
-    def quota_read(self, exchange: Exchange, attempt: Attempt) -> None:
-        """The record has the answer's own headers."""
-
-    def attempt_failed(self, exchange: Exchange, attempt: Attempt) -> None:
-        """The record of the exchange will have it."""
 
     def _hand_over(self, item: _Item) -> None:
         full = self._waiting >= self.settings.queue_records

@@ -12,7 +12,7 @@ PATIENCE = 0.1
 
 _LARGEST = 1 << 20  # bytes of all answers
 _QUESTIONS = 2
-_TOKEN_HEADER = "x-claude-proxy-token"  # noqa: S105 - the name of a header
+_TOKEN_HEADER = "x-claude-proxy-token"  # noqa: S105 - the name of a header; importing wire for it would cost time
 _DEFAULT_PORT = 80
 
 

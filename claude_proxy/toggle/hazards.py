@@ -7,13 +7,13 @@ from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from claude_proxy.toggle.settings_text import SettingsText
+from claude_proxy.wire.headers import TOKEN_HEADER
 
 _CREDENTIALS = ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN")
 _HELPER = "apiKeyHelper"
 _PROVIDERS = ("CLAUDE_CODE_USE_BEDROCK", "CLAUDE_CODE_USE_VERTEX", "CLAUDE_CODE_USE_FOUNDRY")
 _OFF = frozenset({"", "0", "false", "no", "off"})
 _TOKEN = "ANTHROPIC_CUSTOM_HEADERS"  # noqa: S105 - the name of a variable
-_TOKEN_HEADER = "x-claude-proxy-token"  # noqa: S105 - the name of a header
 
 
 class Hazard(NamedTuple):
@@ -61,12 +61,12 @@ _REPLACED = "Claude Code sends it instead of your Claude login, so your plan is 
 def lacks_token(settings: SettingsText | None, environment: Mapping[str, str]) -> bool:
     """Whether Claude Code is not told to send the proxy's access token."""
     headers = (settings.value(_TOKEN) if settings else "") or environment.get(_TOKEN, "")
-    return _TOKEN_HEADER not in headers.lower()
+    return TOKEN_HEADER not in headers.lower()
 
 
 def token_wanted(shown: str) -> str:
     """What to do then."""
     return (
         "the daemon asks for its access token: have Claude Code send it, with "
-        f'"{_TOKEN}": "{_TOKEN_HEADER}: …" in env of {shown}'
+        f'"{_TOKEN}": "{TOKEN_HEADER}: …" in env of {shown}'
     )

@@ -225,7 +225,11 @@ class Pool(aiohttp.TCPConnector):
         if url.scheme != "http" or (egress is not None and egress.proxy):
             text = _SYSTEM if egress is None else egress.authorities
             reading = self._trusting.get(text) or self._trusting.setdefault(text, self._read(text))
-            tls = await asyncio.shield(reading)  # others wait for it, too
+            try:
+                tls = await asyncio.shield(reading)  # others wait for it, too
+            except (OSError, ValueError):
+                self._trusting.pop(text, None)  # who asks next reads them anew
+                raise
         asked = aiohttp.ClientRequest("GET", url, loop=self._loop, ssl=tls)
         if egress is not None and egress.proxy:
             # Its Host is among them since aiohttp adds it later, and they are a part of what connections are kept by.

@@ -13,9 +13,8 @@ from aiohttp import web
 
 from claude_proxy.web.errors import Refused
 from claude_proxy.web.privacy import check_origin_of_write, check_password, is_private
-from claude_proxy.wire.headers import bearer, canonical
+from claude_proxy.wire.headers import TOKEN_HEADER, bearer, canonical
 
-TOKEN_HEADER = "x-claude-proxy-token"  # noqa: S105 - the name of a header
 _OPEN_PATHS = frozenset({"/health", "/livez", "/metrics", "/openapi.json", "/openapi.yaml"})
 _ANY_ORIGIN = frozenset({"/health", "/livez"})
 

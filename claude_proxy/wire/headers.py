@@ -45,6 +45,9 @@ _NEVER_UP = HOP_BY_HOP | _SET_BY_US
 _NEVER_DOWN = HOP_BY_HOP | _NOT_FOR_CLIENTS
 
 OWN_PREFIX = "x-claude-proxy-"
+TOKEN_HEADER = f"{OWN_PREFIX}token"
+"""Carries the access token of this proxy, where it asks for one."""
+
 _NOT_FROM_UPSTREAMS = (OWN_PREFIX, "access-control-", "proxy-")
 
 

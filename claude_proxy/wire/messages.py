@@ -271,6 +271,9 @@ _SERVER_TOOL = re.compile(rb'"type"\s*:\s*"(?:web_search|web_fetch|code_executio
 _SERVER_TOOL_TYPE = re.compile(r"(?:web_search|web_fetch|code_execution|tool_search|mcp_toolset|advisor)")
 
 
+_LARGEST_KEPT = 4 << 20  # bytes of tools
+
+
 class _ServerTools:
     """Of the tools of requests. A conversation sends the same ones with each, and there may be a megabyte: they are
     compared with the two last ones, which costs a fiftieth of a hash or of a search."""
@@ -283,7 +286,8 @@ class _ServerTools:
             if known == text:
                 return kinds
         kinds = _kinds_of(text)
-        self._known = ((text, kinds), *self._known[:1])
+        if len(text) <= _LARGEST_KEPT:
+            self._known = ((text, kinds), *self._known[:1])
         return kinds
 
 

@@ -8,6 +8,7 @@ import pytest
 from claude_proxy.upstreams.connection import Pool
 from claude_proxy.upstreams.transport import Answer, BrokenOff, Transport, TransportSettings
 from tests.running import eventually
+from tests.stand_in import Answer as Answering
 from tests.stand_in import Received, StandIn, Wire, hangs, raw, replies, resets, streams
 from tests.upstreams.calls import PATIENT, send, to, transport
 
@@ -35,6 +36,20 @@ class Basin:
 async def pour(answer: Answer, basin: Basin) -> bool:
     async with asyncio.timeout(20):
         return await answer.pour(basin.take)
+
+
+async def kept_while_it_rests(answer: Answering) -> tuple[int, bytes]:
+    """How many bytes of a body lie here when it rests after its first piece and the upstream is read no further, and
+    all of it after that."""
+    async with StandIn(answer) as upstream, transport() as through:
+        with closing(await send(through, to(upstream.url))) as got:
+            basin = Basin(room=1)
+            assert await pour(got, basin)
+            await eventually(lambda: got._call._protocol._reading_paused)
+            kept = got._call.content._size
+            basin.room = None
+            assert not await pour(got, basin)
+    return kept, basin.whole
 
 
 @pytest.mark.parametrize("body", [replies(200, b"12345"), streams([b"12", b"345"])], ids=["of a length", "in chunks"])
@@ -108,15 +123,9 @@ async def test_while_it_rests_the_upstream_is_read_no_further_than_its_bound() -
             await wire.chunk(BLOCK)
         await wire.end()
 
-    async with StandIn(answer) as upstream, transport() as through:
-        with closing(await send(through, to(upstream.url))) as got:
-            basin = Basin(room=1)
-            assert await pour(got, basin)
-            await eventually(lambda: got._call._protocol._reading_paused)
-            assert got._call.content._size <= MOST_KEPT
-            basin.room = None
-            assert not await pour(got, basin)
-    assert len(basin.whole) == BLOCKS * len(BLOCK)
+    kept, whole = await kept_while_it_rests(answer)
+    assert kept <= MOST_KEPT
+    assert len(whole) == BLOCKS * len(BLOCK)
 
 
 async def test_what_the_taker_raises_ends_it() -> None:

@@ -6,10 +6,9 @@ from contextlib import closing
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.running import eventually
 from tests.stand_in import Received, StandIn, Wire
 from tests.upstreams.calls import body_of, send, to, transport
-from tests.upstreams.test_connection_pouring import MOST_KEPT, Basin, pour
+from tests.upstreams.test_connection_pouring import MOST_KEPT, Basin, kept_while_it_rests, pour
 
 
 async def test_while_it_rests_small_chunks_are_bounded_by_their_number_too() -> None:
@@ -21,15 +20,9 @@ async def test_while_it_rests_small_chunks_are_bounded_by_their_number_too() -> 
         await wire.send(b"1\r\nx\r\n" * number)
         await wire.end()
 
-    async with StandIn(answer) as upstream, transport() as through:
-        with closing(await send(through, to(upstream.url))) as got:
-            basin = Basin(room=1)
-            assert await pour(got, basin)
-            await eventually(lambda: got._call._protocol._reading_paused)
-            assert got._call.content._size < MOST_KEPT // 8
-            basin.room = None
-            assert not await pour(got, basin)
-    assert basin.whole == b"x" * number
+    kept, whole = await kept_while_it_rests(answer)
+    assert kept < MOST_KEPT // 8
+    assert whole == b"x" * number
 
 
 @given(st.lists(st.binary(min_size=1, max_size=40), max_size=30), st.booleans())
