@@ -1,12 +1,14 @@
 """Ways out: what they say of themselves, whom they trust, and that no connection serves another's."""
 
 import asyncio
+import errno
 import ssl
 from contextlib import closing
 
 import pytest
 import trustme
 
+from claude_proxy.upstreams import connection
 from claude_proxy.upstreams.connection import Pool
 from claude_proxy.upstreams.egress import Egress, trusting
 from tests.forward_proxy import ForwardProxy
@@ -98,3 +100,20 @@ async def test_who_needs_no_authorities_waits_for_none() -> None:
     async with Pool() as pool:
         assert (await pool.asked("http://a.example")).ssl is True
         assert pool._trusting == {}
+
+
+async def test_authorities_that_could_not_be_read_are_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    reads: list[str] = []
+
+    def unlucky(authorities: str) -> ssl.SSLContext:
+        reads.append(authorities)
+        if len(reads) == 1:
+            raise OSError(errno.EMFILE, "Too many open files")
+        return trusting(authorities)
+
+    monkeypatch.setattr(connection, "trusting", unlucky)
+    async with Pool() as pool:
+        with pytest.raises(OSError, match="Too many open files"):
+            await pool.asked("https://a.example")
+        assert isinstance((await pool.asked("https://a.example")).ssl, ssl.SSLContext)
+    assert reads == ["", ""]

@@ -1,5 +1,8 @@
 """The server tools of a request, told apart from those of the requests before."""
 
+import sys
+
+from claude_proxy.wire.messages import ClientRequest, _server_tools
 from tests.client_requests import message_request
 
 
@@ -17,3 +20,18 @@ def test_the_server_tools_of_one_request_are_not_taken_for_anothers() -> None:
     for each in (*tools, *reversed(tools)):
         expected = tuple(str(tool["type"]) for tool in each if str(tool["type"]).startswith("web_"))
         assert message_request(tools=each).server_tools == expected
+
+
+def test_a_very_large_list_of_tools_is_not_kept_beyond_its_request() -> None:
+    large = ClientRequest.read("POST", "/v1/messages", (), b'{"model":"m","tools":["%b"]}' % (b"x" * (5 << 20)))
+    members = large.members
+    assert members is not None
+    raw = members.raw("tools")
+    assert raw is not None
+    before = sys.getrefcount(raw)
+    assert _server_tools(raw) == ()
+    assert sys.getrefcount(raw) == before
+    small = raw[:100]
+    before = sys.getrefcount(small)
+    assert _server_tools(small) == ()
+    assert sys.getrefcount(small) == before + 1
