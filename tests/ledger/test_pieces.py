@@ -157,3 +157,10 @@ def test_bodies_are_remembered_within_a_bound() -> None:
     cuts.cut(b"x" * (9 << 20), 11)
     assert not cuts._last
     assert cuts._size == 0
+
+
+def test_members_of_another_text_are_not_taken_for_the_bodys() -> None:
+    body = b'{"system":"%b","messages":[]}' % (b"x" * 100)
+    others = Members(b'{"system":"%b","messages":[]}' % (b"x" * 200))
+    assert Cut(body, members=others).pieces == Cut(body).pieces
+    assert Cut(body, members=Members(body)).pieces == Cut(body).pieces
