@@ -131,14 +131,22 @@ class Connection(asyncio.Protocol):
         self._transport.abort()
 
 
-async def run_phase(connections: list[Connection], request: bytes, count: int, over: float = 0.0) -> list[Sample]:
-    """This many requests, handed out to the connections as they become free; the first ones spread over a time."""
+async def run_phase(
+    connections: list[Connection], request: bytes, count: int, over: float = 0.0, rest: float = 0.0
+) -> list[Sample]:
+    """This many requests, handed out to the connections as they become free; the first ones spread over a time.
+
+    `rest` is the time that a connection lets pass after each answer.
+    """
     samples: list[Sample] = []
     turns = iter(range(count))
 
     async def keep_busy(number: int, connection: Connection) -> None:
         await asyncio.sleep(over * number / len(connections))
-        samples.extend([await connection.ask(request) for _ in turns])
+        for _ in turns:
+            samples.append(await connection.ask(request))
+            if rest:
+                await asyncio.sleep(rest)
 
     await asyncio.gather(*(keep_busy(number, connection) for number, connection in enumerate(connections)))
     return samples
@@ -166,7 +174,7 @@ async def measure(options: argparse.Namespace) -> dict[str, object]:
             gc.disable()  # a collection here would be timed as the proxy's
             before = usage(options.pid) if options.pid else None
             began, began_cpu = time.perf_counter(), time.process_time()
-            samples = await run_phase(connections, request, options.requests, stream.pause)
+            samples = await run_phase(connections, request, options.requests, stream.pause, options.rest)
             ended, ended_cpu = time.perf_counter(), time.process_time()
             after = usage(options.pid) if options.pid else None
     finally:
@@ -196,6 +204,7 @@ def main() -> int:
     parser.add_argument("--connections", type=int, default=1)
     parser.add_argument("--requests", type=int, default=300)
     parser.add_argument("--warm-up", type=int, default=20)
+    parser.add_argument("--rest", type=float, default=0.0, help="seconds between an answer and the next request")
     parser.add_argument("--seconds", type=float, default=20, help="gives up after this time")
     options = parser.parse_args()
     try:

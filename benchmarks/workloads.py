@@ -45,6 +45,7 @@ class Workload:
     connections: int
     requests: int  # in each round, after the warm-up
     warm_up: int
+    rest: float = 0.0  # seconds that a connection rests after each answer
 
     @property
     def options(self) -> dict[str, float]:
@@ -57,6 +58,7 @@ class Workload:
             "connections": self.connections,
             "requests": self.requests,
             "warm-up": self.warm_up,
+            "rest": self.rest,
         }
 
     @property
@@ -67,13 +69,15 @@ class Workload:
             pace = f", one each {self.stream.pause * 1000:g} ms" if self.stream.pause else ""
             answer = f"SSE answer of {self.stream.events} events{size}{pace}"
         many = "1 connection" if self.connections == 1 else f"{self.connections} connections"
-        return f"{self.body_bytes / 1000:g} KB body, {answer}, {many}"
+        rest = f" that rests {self.rest * 1000:g} ms after each" if self.rest else ""
+        return f"{self.body_bytes / 1000:g} KB body, {answer}, {many}{rest}"
 
 
 WORKLOADS = (
     Workload("small-1", 1_000, Stream(), connections=1, requests=1500, warm_up=50),
     Workload("small-32", 1_000, Stream(), connections=32, requests=2000, warm_up=64),
     Workload("stream-1", 85_000, Stream(50), connections=1, requests=600, warm_up=30),
+    Workload("unloaded-1", 85_000, Stream(50), connections=1, requests=30, warm_up=5, rest=0.1),
     Workload("stream-16", 85_000, Stream(50), connections=16, requests=800, warm_up=32),
     Workload("large-4", 1_000_000, Stream(20), connections=4, requests=150, warm_up=8),
     Workload("events-8", 1_000, Stream(2000, 120), connections=8, requests=80, warm_up=8),
