@@ -1,6 +1,6 @@
 """The house put together: with `supplies.py` the only file that knows every concrete class. Lifetimes nest."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 
@@ -120,11 +120,12 @@ async def assemble(
     check_every: float = EVERY,
     *,
     observers: Sequence[Observer] = (),
+    loop_works: Callable[[], bool] = lambda: False,
 ) -> AsyncIterator[House]:
     """The house, standing until the block ends. `port` is the one that the daemon listens on.
 
     `check_every` is in seconds: how often a stored login is looked after that is in use. `observers` are told after
-    those of the house.
+    those of the house. `loop_works` says whether the event loop has something to do: what can wait lets it go first.
     """
     known: set[str] = set()
     learn = _both(learn, known.add)
@@ -135,7 +136,7 @@ async def assemble(
     async with (
         Pool() as pool,
         Refresher(environment) as refresher,
-        recording(settings.ledger, Recording(lambda: tuple(known), pricing.of)) as recorder,
+        recording(settings.ledger, Recording(lambda: tuple(known), pricing.of), loop_works) as recorder,
     ):
         transport = Transport(pool)
         put_ways_out(settings, transport, learn)

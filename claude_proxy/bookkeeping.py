@@ -1,7 +1,7 @@
 """The ledger put together: who writes it, who reads it, and who may throw it away."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, closing
 from functools import partial
 from pathlib import Path
@@ -16,7 +16,9 @@ from claude_proxy.web.reading import LedgerReads
 
 
 @asynccontextmanager
-async def recording(settings: LedgerSettings, told: Recording) -> AsyncIterator[Recorder | None]:
+async def recording(
+    settings: LedgerSettings, told: Recording, loop_works: Callable[[], bool] = lambda: False
+) -> AsyncIterator[Recorder | None]:
     """The recorder, and in the end what it has not written yet; None where nothing is to be recorded."""
     if not settings.enabled:
         yield None
@@ -26,6 +28,7 @@ async def recording(settings: LedgerSettings, told: Recording) -> AsyncIterator[
         told,
         lambda breathe: SqliteStore(settings.path, breathe=breathe),
         partial(set_aside, settings.path),
+        loop_works=loop_works,
     )
     recorder.start()
     try:

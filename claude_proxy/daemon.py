@@ -33,6 +33,7 @@ from claude_proxy.logline import JsonFormatter, KeyValueFormatter, Redactor, say
 from claude_proxy.logwriter import LogWriter
 from claude_proxy.notify import Notifier
 from claude_proxy.shift import End, Load, Shift
+from claude_proxy.turns import Turns
 from claude_proxy.web.gate import Gate
 from claude_proxy.web.protocol import Server
 
@@ -99,8 +100,9 @@ def serve(settings: Settings, environment: Mapping[str, str], load: Load) -> int
     with contextlib.closing(start), contextlib.closing(Hold(settings.ledger.path)) as hold:
         if settings.ledger.enabled:
             hold.take(shared=VARIABLE in variables or start.listening.held)
-        with asyncio.Runner() as runner:
-            end, stand_ins = runner.run(_serve(settings, environment, load, start, redactor))
+        turns = Turns()
+        with asyncio.Runner(loop_factory=lambda: asyncio.SelectorEventLoop(turns)) as runner:
+            end, stand_ins = runner.run(_serve(settings, environment, load, start, redactor, turns))
             if end is End.FORCED:
                 # At once: the runner would wait for its threads, and one of them for a name server.
                 logging.shutdown()
@@ -138,10 +140,13 @@ async def _serve(
     load: Load,
     start: Start,
     redactor: Redactor,
+    turns: Turns,
 ) -> tuple[End, list[StandIn]]:
     asyncio.get_running_loop().set_exception_handler(LoopFaults())
     listening = start.listening
-    async with assemble(settings, environment, listening.port, redactor.learn) as house:
+    async with assemble(
+        settings, environment, listening.port, redactor.learn, loop_works=lambda: turns.under_way
+    ) as house:
         gate = Gate(Server(house.app, settings.limits), listening.sockets)
         shift = Shift(
             house,

@@ -1,7 +1,7 @@
 """Writes exchanges into the ledger: a bounded queue, one thread behind it, and nothing of it on the event loop.
 
-What observes hands over a reference and goes on. The thread does all the rest, in slices of a third of a
-millisecond: between two of them it sleeps for a moment, so that whoever waits for the interpreter gets it.
+What observes hands over a reference and goes on. The thread does all the rest, and breathes between two pieces of it:
+it works while the event loop waits, not while somebody waits for the event loop.
 
 A fault of the disk keeps the thread waiting and nobody else: what it has in hand it tries again, what comes
 meanwhile is queued up to the bound, and what is beyond that is dropped, counted, and told once a minute.
@@ -20,12 +20,11 @@ from claude_proxy.exchange import Exchange, Observer
 from claude_proxy.ledger.settings import LedgerSettings
 from claude_proxy.ledger.store import Change, LedgerBusy, LedgerCorrupt, LedgerError, LedgerStore
 from claude_proxy.logline import say
+from claude_proxy.observers.breath import Breath
 from claude_proxy.observers.recording import Begun, Recording
 
 _log = logging.getLogger(__name__)
 
-_SLICE = 0.0003  # seconds that the thread works before it lets others have the interpreter
-_BREATH = 0.00005
 _BATCH_RECORDS = 200
 _BATCH_BYTES = 8 << 20
 _FIRST_WAIT, _LONGEST_WAIT = 0.25, 5.0  # seconds, between two tries while the disk has a fault
@@ -34,6 +33,7 @@ _TELL_EVERY = 60.0
 _PAUSE = 0.05  # seconds between two steps of retention
 _LAST_WAITS = 0.1  # seconds between two tries when we are to stop
 _CLOSE_WITHIN = 5.0  # seconds that an exit waits for the disk
+_HURRIES = 4  # where more than this part of the queue's bounds waits, the thread no longer lets the loop go first
 
 
 class _Item(msgspec.Struct, frozen=True):
@@ -54,25 +54,9 @@ class RecorderState(NamedTuple):
     waiting_bytes: int
 
 
-class Breath:
-    """Called between small pieces of work; sleeps for a moment where a slice is over."""
-
-    def __init__(
-        self, clock: Callable[[], float] = time.perf_counter, sleep: Callable[[float], None] = time.sleep
-    ) -> None:
-        self._clock = clock
-        self._sleep = sleep
-        self._until = 0.0
-
-    def __call__(self) -> None:
-        if self._clock() >= self._until:
-            self._sleep(_BREATH)
-            self._until = self._clock() + _SLICE
-
-
 class Recorder(Observer):
     """An observer. `open_store` opens the ledger, `set_aside` renames a damaged one and says what to; both are called
-    in the thread alone.
+    in the thread alone. `loop_works` says whether the event loop has something to do right now.
 
     `start` it within the process that serves; `close` writes what is left, as far as the disk lets it.
     """
@@ -85,6 +69,7 @@ class Recorder(Observer):
         set_aside: Callable[[], object],
         *,
         clock: Callable[[], float] = time.time,
+        loop_works: Callable[[], bool] = lambda: False,
     ) -> None:
         self.settings = settings
         """Swapped by a reload: bodies, retention and flush interval hold from then on."""
@@ -92,6 +77,7 @@ class Recorder(Observer):
         self._open_store = open_store
         self._set_aside = set_aside
         self._clock = clock
+        self._loop_works = loop_works
         self._queue: deque[_Item] = deque()
         # Each of these is counted by one thread alone, so that none needs a lock.
         self._put = self._put_bytes = self._taken = self._taken_bytes = 0
@@ -104,7 +90,7 @@ class Recorder(Observer):
         self._store: LedgerStore | None = None
         self._begun: dict[str, Begun] = {}
         self._ends_dropped: deque[str] = deque()
-        self._breathe = Breath()
+        self._breathe = Breath(self._loop_goes_first)
         self._next_prune = 0.0
         self._thread = threading.Thread(target=self._run, name="ledger", daemon=True)
 
@@ -175,6 +161,15 @@ class Recorder(Observer):
             say(_log, logging.ERROR, event, **fields)
 
     # --- in the thread -----------------------------------------------------------------------------------
+
+    def _loop_goes_first(self) -> bool:
+        """Not where so much waits that the queue could overflow: a loop that never rests would never let us write."""
+        return (
+            self._loop_works()
+            and self._waiting * _HURRIES < self.settings.queue_records
+            and (self._put_bytes - self._taken_bytes) * _HURRIES < self.settings.queue_size
+            and not self._stopping.is_set()
+        )
 
     def _run(self) -> None:
         try:

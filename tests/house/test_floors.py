@@ -15,7 +15,7 @@ FLOORS = [
     {"web"},
     {"bookkeeping", "config"},
     {"supplies"},
-    {"allocator", "assembly", "handover", "listening", "notify"},
+    {"allocator", "assembly", "handover", "listening", "notify", "turns"},
     {"shift", "health_report"},
     {"completion", "daemon", "explain"},
     {"demo", "service", "statusline", "toggle"},

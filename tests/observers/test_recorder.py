@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from claude_proxy.exchange import Exchange, Transcript
 from claude_proxy.ledger.cost import Cost
@@ -19,7 +20,7 @@ from claude_proxy.ledger.sqlite import SqliteStore
 from claude_proxy.ledger.sqlite_file import set_aside
 from claude_proxy.ledger.sqlite_reader import SqliteReader
 from claude_proxy.ledger.store import Change, Filter, LedgerStore, Retention
-from claude_proxy.observers.recorder import Breath, Recorder
+from claude_proxy.observers.recorder import Recorder
 from claude_proxy.observers.recording import Recording
 from tests.client_requests import message_request
 from tests.observers.closed_exchanges import exchange
@@ -329,14 +330,26 @@ def test_records_go_when_their_time_is_over(tmp_path: Path) -> None:
     recorded.close()
 
 
-def test_a_breath_is_taken_when_a_slice_is_over_and_not_before() -> None:
-    now, slept = [1.0], list[float]()
-    breathe = Breath(lambda: now[0], slept.append)
-    for later, breaths in ((0.0, 1), (0.0001, 1), (0.0001, 1), (0.0002, 2), (0.0001, 2)):
-        now[0] += later
-        breathe()
-        assert len(slept) == breaths
-    assert all(0 < moment < 0.001 for moment in slept)
+def test_the_loop_goes_first_unless_the_queue_could_overflow(tmp_path: Path) -> None:
+    recorded = Recorded(tmp_path / "ledger.db", queue_records=40)
+    recorded.recorder._loop_works = lambda: True
+    recorded.record(1, 2, 3, 4)
+    assert recorded.recorder._loop_goes_first()
+    recorded.record(5)
+    assert not recorded.recorder._loop_goes_first()
+    recorded.recorder.settings = replace(recorded.recorder.settings, queue_records=1000)
+    assert recorded.recorder._loop_goes_first()
+    recorded.recorder.settings = replace(recorded.recorder.settings, queue_size=100)
+    assert not recorded.recorder._loop_goes_first()
+
+
+def test_at_its_end_it_waits_for_nobody(tmp_path: Path) -> None:
+    recorded = Recorded(tmp_path / "ledger.db")
+    recorded.recorder._loop_works = lambda: True
+    assert recorded.recorder._loop_goes_first()
+    recorded.recorder.start()
+    recorded.close()
+    assert not recorded.recorder._loop_goes_first()
 
 
 def test_nothing_of_an_exchange_is_held_once_it_is_written(recorded: Recorded) -> None:
