@@ -166,12 +166,13 @@ class Call:
                     # Its public twin raises where the answer broke off, before it gives what came before that.
                     rest = not take(content._read_nowait(-1))  # noqa: SLF001
             except Exception as error:
-                over.set_exception(error)
+                if not over.done():  # who waits may have been cancelled, and not have run since
+                    over.set_exception(error)
                 return
-            if rest or content.at_eof() or content.exception() is not None:
-                over.set_result(rest)
-            else:
+            if not (rest or content.at_eof() or content.exception() is not None):
                 protocol.sink = give
+            elif not over.done():
+                over.set_result(rest)
 
         try:
             give()

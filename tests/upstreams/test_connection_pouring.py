@@ -2,6 +2,7 @@
 
 import asyncio
 from contextlib import closing
+from typing import Any
 
 import pytest
 
@@ -223,3 +224,38 @@ async def test_a_call_that_is_cancelled_while_it_pours_ends_it() -> None:
                 await pouring
             assert answer._call._protocol.sink is None
         await upstream.wait_for(lambda: upstream.open_connections == 0)
+
+
+@pytest.mark.parametrize("fails", [True, False], ids=["fails", "asks for a rest"])
+async def test_who_is_cancelled_while_a_piece_is_taken_is_told_nothing_more(fails: bool) -> None:
+    """As when a client leaves in the moment in which an event comes for it."""
+    more, faults = asyncio.Event(), list[dict[str, Any]]()
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: faults.append(context))
+
+    async def two_pieces(_: Received, wire: Wire) -> None:
+        await wire.start_stream()
+        await wire.chunk(b"first")
+        await more.wait()
+        await wire.chunk(b"second")
+        await wire.end()
+
+    pieces: list[bytes] = []
+
+    def take(piece: bytes) -> bool:
+        pieces.append(piece)
+        if len(pieces) == 1:
+            return True
+        pouring.cancel()
+        if fails:
+            raise ConnectionResetError("the client has left")
+        return False
+
+    async with StandIn(two_pieces) as upstream, transport() as through:
+        with closing(await send(through, to(upstream.url), PATIENT)) as answer:
+            pouring = asyncio.create_task(answer.pour(take))
+            await eventually(lambda: pieces == [b"first"])
+            more.set()
+            with pytest.raises(asyncio.CancelledError):
+                await pouring
+    assert pieces == [b"first", b"second"]
+    assert faults == []
