@@ -158,7 +158,8 @@ class Call:
         over: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
 
         def give() -> None:
-            protocol.sink = None
+            # Not by its own name: it would hold itself, and the whole answer, until the collector comes.
+            sink, protocol.sink = protocol.sink, None
             rest = False
             try:
                 # Again and again: where it was full, the parser goes on when it is read, and fills it at once.
@@ -170,10 +171,11 @@ class Call:
                     over.set_exception(error)
                 return
             if not (rest or content.at_eof() or content.exception() is not None):
-                protocol.sink = give
+                protocol.sink = sink
             elif not over.done():
                 over.set_result(rest)
 
+        protocol.sink = give
         try:
             give()
             return await over

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import re
 import ssl
 import sys
@@ -10,13 +11,15 @@ from pathlib import Path
 import pytest
 import trustme
 
-from tests.in_process import LOGIN
+from claude_proxy.exchange import Transcript
+from claude_proxy.web.outlet import Outlet
+from tests.in_process import LOGIN, in_process
 from tests.paths.held_streams import HeldStreams
 from tests.raw_client import connected, request
 from tests.running import Daemon, eventually, running
-from tests.stand_in import StandIn, message_json, replies
+from tests.stand_in import Received, StandIn, Wire, message_end, message_json, message_start, replies
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc, which only Linux has")
+reads_proc = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc, which only Linux has")
 
 MB = 1_000_000
 LARGE = 60 * MB
@@ -46,6 +49,7 @@ async def asked(daemon: Daemon, text: bytes) -> int:
         return answer.status
 
 
+@reads_proc
 async def test_a_large_body_costs_less_than_three_times_its_size_and_is_given_back(tmp_path: Path) -> None:
     async with StandIn(replies(200, message_json())) as upstream:
         config = {"upstreams": {"claude": {"base_url": upstream.url}}}
@@ -59,6 +63,7 @@ async def test_a_large_body_costs_less_than_three_times_its_size_and_is_given_ba
             await eventually(lambda: memory(daemon, "VmRSS") - base < LARGE / 2)
 
 
+@reads_proc
 @pytest.mark.parametrize(("over_tls", "most"), [(False, 60_000), (True, 200_000)])
 async def test_an_open_stream_costs_little(tmp_path: Path, over_tls: bool, most: int) -> None:
     held, authority = HeldStreams(), trustme.CA()
@@ -86,3 +91,42 @@ async def test_an_open_stream_costs_little(tmp_path: Path, over_tls: bool, most:
             cost = (memory(daemon, "VmRSS") - base) / STREAMS
             held.let_go()
     assert cost < most
+
+
+@pytest.mark.parametrize("end", ["whole", "broken off", "left by the client"])
+async def test_an_answer_is_let_go_without_the_collector(tmp_path: Path, end: str) -> None:
+    """That comes after so many objects, whatever they hold: hundreds of answers waited for it, of up to megabytes."""
+    go_on = asyncio.Event()
+
+    async def answer(_: Received, wire: Wire) -> None:
+        await wire.start_stream()
+        await wire.chunk(message_start())
+        await go_on.wait()
+        if end == "broken off":
+            wire.reset()
+        for event in message_end():
+            await wire.chunk(event)
+        await wire.end()
+
+    def held() -> int:
+        return sum(isinstance(thing, (Transcript, Outlet)) for thing in gc.get_objects())
+
+    async with StandIn(answer) as upstream:
+        config = {"upstreams": {"claude": {"base_url": upstream.url}}}
+        async with in_process(tmp_path, config) as daemon, connected(daemon.port) as client:
+            host = f"127.0.0.1:{daemon.port}"
+            await client.send(request("POST", "/v1/messages", host=host, headers=HEADERS, body=body(1000, stream=True)))
+            assert await client.read_until(lambda got: b"message_start" in got.raw)
+            gc.collect()
+            gc.disable()
+            try:
+                assert held() == 2
+                if end == "left by the client":
+                    client.writer.close()
+                    await eventually(lambda: bool(daemon.logged("exchange")))
+                go_on.set()
+                await eventually(lambda: held() == 0)
+            finally:
+                gc.enable()
+            (line,) = daemon.logged("exchange")
+            assert line["end"] == {"whole": "complete", "broken off": "broken"}.get(end, "client_gone")

@@ -1,6 +1,8 @@
 """A body given out in the moment in which it arrives: in order, no faster than wanted, and to its end."""
 
 import asyncio
+import gc
+import weakref
 from contextlib import closing
 from typing import Any
 
@@ -259,3 +261,34 @@ async def test_who_is_cancelled_while_a_piece_is_taken_is_told_nothing_more(fail
                 await pouring
     assert pieces == [b"first", b"second"]
     assert faults == []
+
+
+@pytest.mark.parametrize(
+    ("answering", "cancelled"),
+    [(streams([b"first"]), False), (resets([b"first"]), False), (hangs([b"first"]), True)],
+    ids=["ended", "broken off", "cancelled"],
+)
+async def test_what_was_poured_into_is_not_held_until_the_collector_comes(
+    answering: Answering, cancelled: bool
+) -> None:
+    """It leads to all of an answer, and the collector comes after hundreds of them."""
+
+    async def poured_into(upstream: StandIn, through: Transport) -> weakref.ref[Basin]:
+        basin = Basin()
+        with closing(await send(through, to(upstream.url), PATIENT)) as answer:
+            pouring = asyncio.create_task(pour(answer, basin))
+            await eventually(lambda: basin.pieces == [b"first"])
+            if cancelled:
+                pouring.cancel()
+            await asyncio.wait([pouring])
+            assert pouring.cancelled() == cancelled
+            assert pouring.cancelled() or type(pouring.exception()) in {type(None), BrokenOff}
+        return weakref.ref(basin)
+
+    gc.disable()
+    try:
+        async with StandIn(answering) as upstream, transport() as through:
+            gone = await poured_into(upstream, through)
+            assert gone() is None
+    finally:
+        gc.enable()
