@@ -39,8 +39,10 @@ async def with_retries(
     async def once_more() -> T:
         nonlocal first
         if first is not None:
-            known, first = first, None
-            raise known
+            try:
+                raise first
+            finally:
+                first = None
         return await once()
 
     # Only now: tenacity costs as much as a small request, and nearly all succeed at once.
@@ -50,7 +52,14 @@ async def with_retries(
         stop=_Stop(1 + retries, left),
         reraise=True,
     )
-    result: T = await retrying(once_more)
+    try:
+        result: T = await retrying(once_more)
+    except AttemptFailed as failed:
+        # Its traceback leads through tenacity's notes back to itself: it, and the request with its body, would stay
+        # until the collector comes.
+        raise failed.with_traceback(None) from None
+    finally:
+        retrying.iter_state.reset()  # its steps lead back to it, and to the request
     return result
 
 

@@ -1,11 +1,14 @@
 """One target, tried again: when, how often, and with which waits. What is tried: test_attempt.py."""
 
+import gc
 import time
+import weakref
 from pathlib import Path
 
 import pytest
 
-from claude_proxy.failures import FailureKind
+from claude_proxy.failures import AttemptFailed, Failure, FailureKind
+from claude_proxy.forwarding.retry import RetrySettings, with_retries
 from claude_proxy.upstreams.breaker import BreakerState
 from claude_proxy.wire.headers import first
 from tests.client_requests import message_request
@@ -159,3 +162,39 @@ async def test_a_wait_that_the_upstream_names_is_waited_exactly(tmp_path: Path, 
         claude.then(fails(429, "rate_limit_error", headers=[("retry-after", "7")]))
         assert (await house.ask(ASKS)).status == 200
     assert waits == [7.0]
+
+
+# --- what is left ----------------------------------------------------------------------------------------
+
+
+class Asking:
+    """As what is tried again leads to a request and its body."""
+
+    def __init__(self, failures: int) -> None:
+        self.failures = failures
+
+    async def __call__(self) -> str:
+        if self.failures:
+            self.failures -= 1
+            raise AttemptFailed(Failure(FailureKind.SERVER_ERROR, "the upstream has a fault"))
+        return "answered"
+
+
+@pytest.mark.parametrize(("failures", "told"), [(1, "answered"), (2, "answered"), (9, "failed")])
+async def test_a_request_that_was_tried_again_is_not_held_until_the_collector_comes(failures: int, told: str) -> None:
+    async def tried() -> tuple[str, weakref.ref[Asking]]:
+        asking = Asking(failures)
+        settings = RetrySettings(first_wait=0.001, max_wait=0.001)
+        try:
+            return await with_retries(asking, settings, retries=3, may_go_on=lambda: True), weakref.ref(asking)
+        except AttemptFailed:
+            assert asking.failures == 9 - TRIES
+            return "failed", weakref.ref(asking)
+
+    gc.disable()
+    try:
+        came, gone = await tried()
+        assert came == told
+        assert gone() is None
+    finally:
+        gc.enable()

@@ -28,7 +28,8 @@ from tests.in_process import InProcess, in_process
 from tests.observers.closed_exchanges import exchange
 from tests.paths.canaries import CLIENT_BEARER, GATEWAY_KEY, REPEATING, found_in
 from tests.paths.leaks import BROUGHT, LOGIN, QUERY, SECRET_VARIABLES, Places, all_hosts, configuration
-from tests.stand_in import Answer, Received, StandIn, Wire, says
+from tests.running import eventually
+from tests.stand_in import Answer, Received, StandIn, Wire, message_end, message_start, says
 
 MODELS = ("claude-x", "billed-x", "yearly-x", "minimax-x", "kept-x", "filed-x", "everywhere-x")
 
@@ -65,6 +66,20 @@ class Sweeps:
 
         return swept
 
+    async def amid(self, _: Received, wire: Wire) -> None:
+        """A stream, and a sweep while it is under way."""
+
+        def under_way() -> bool:
+            self.sweep()
+            return "Answer" in self.met
+
+        await wire.start_stream()
+        await wire.chunk(message_start())
+        await eventually(under_way)
+        for event in message_end():
+            await wire.chunk(event)
+        await wire.end()
+
 
 @asynccontextmanager
 async def with_every_secret(home: Path) -> AsyncIterator[tuple[InProcess, Mapping[str, StandIn]]]:
@@ -96,6 +111,9 @@ async def test_no_object_tells_a_secret_of_its_own_accord(tmp_path: Path) -> Non
             daemon.house.reload(daemon.house.settings)  # or a key that was refused before would not be used again
             for model in MODELS:
                 await ask_one(daemon, model, stream=number % 2 == 0)
+        hosts["claude"].answer = sweeps.amid
+        daemon.house.reload(daemon.house.settings)
+        assert (await ask_one(daemon, "claude-x", stream=True)).status == 200
         sweeps.sweep()
         assert found_in(repr(daemon.house.settings)) == set()
     assert HOLD_SECRETS - sweeps.met == set()
