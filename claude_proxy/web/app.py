@@ -8,7 +8,9 @@ import re
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import nullcontext
 
-from aiohttp import HttpVersion10, web
+from aiohttp import HttpVersion10
+from aiohttp.web_request import BaseRequest
+from aiohttp.web_response import Response, StreamResponse
 
 from claude_proxy import __version__
 from claude_proxy.web.conversations import ConversationsDoor
@@ -24,7 +26,7 @@ from claude_proxy.web.requests import RequestsDoor
 from claude_proxy.web.stats import StatsDoor
 from claude_proxy.wire.messages import COUNT_TOKENS, MESSAGES
 
-Door = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
+Door = Callable[[BaseRequest], Awaitable[StreamResponse]]
 
 _PLAIN_PATH = re.compile(r"/|(?:/(?!\.{1,2}(?:/|$))[A-Za-z0-9_.~:@!$&'()*+,=-]+)+/?")
 _PLAIN_QUERY = re.compile(r"[!-~]*")
@@ -80,7 +82,7 @@ class App:
             ("POST", "/v1/chat/completions"): _not_this_api,
         }
 
-    async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
+    async def __call__(self, request: BaseRequest) -> StreamResponse:
         try:
             path = _checked_path(request)
             self._guard.admit(request, path)
@@ -121,7 +123,7 @@ class App:
         raise Refused(404, "not_found", "there is nothing here; the API is below /v1/, /health says how the daemon is")
 
 
-def _checked_path(request: web.BaseRequest) -> str:
+def _checked_path(request: BaseRequest) -> str:
     """The path, raw. Raises Refused for what is not plain HTTP/1.x to a plain path."""
     coding = request.headers.getall("Transfer-Encoding", [])
     if coding and (coding[0].strip().lower() != "chunked" or len(coding) > 1 or request.version == HttpVersion10):
@@ -142,16 +144,16 @@ def _draining() -> Refused:
     return Refused(503, "draining", message, headers=(("retry-after", "1"), ("x-should-retry", "true")), close=True)
 
 
-async def _landing(request: web.BaseRequest) -> web.Response:
+async def _landing(request: BaseRequest) -> Response:
     """What a client's warm-up call and a person with a browser get."""
     if request.raw_path.startswith("/api/"):
         return answer_json({"message": "hello"})
-    return web.Response(
+    return Response(
         text=f"claude-proxy {__version__}\n\n"
         "/health        how the daemon is\n/metrics       for Prometheus\n/openapi.yaml  the API\n",
         headers={"Server": SERVER},
     )
 
 
-async def _not_this_api(_: web.BaseRequest) -> web.Response:
+async def _not_this_api(_: BaseRequest) -> Response:
     raise Refused(400, "wrong_api", "OpenAI's Chat Completions is not served here; use POST /v1/messages")

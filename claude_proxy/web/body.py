@@ -2,15 +2,16 @@
 
 import asyncio
 
-from aiohttp import HttpVersion11, web
+from aiohttp import HttpVersion11
 from aiohttp.web_protocol import RequestPayloadError
+from aiohttp.web_request import BaseRequest
 
 from claude_proxy.web.errors import Refused
 from claude_proxy.web.protocol import LimitSettings
 from claude_proxy.wire.encoding import EncodingBroken, EncodingUnsupported, decode_body
 
 
-async def read_body(request: web.BaseRequest, limits: LimitSettings) -> bytes:
+async def read_body(request: BaseRequest, limits: LimitSettings) -> bytes:
     """The body as it came. Raises Refused: 413 before anything is buffered, 408, 400."""
     declared = request.content_length
     if declared is not None and declared > limits.max_body:
@@ -38,7 +39,7 @@ async def read_body(request: web.BaseRequest, limits: LimitSettings) -> bytes:
     return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
-async def _answer_expectation(request: web.BaseRequest) -> None:
+async def _answer_expectation(request: BaseRequest) -> None:
     """RFC 9110 10.1.1: the client waits for a go-ahead before it sends the body."""
     expected = request.headers.get("Expect")
     if expected is None or request.version < HttpVersion11:

@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from aiohttp import web
+from aiohttp.web_request import BaseRequest
+from aiohttp.web_response import Response
 
 from claude_proxy.ledger.record import ExchangeRecord
 from claude_proxy.ledger.store import Filter, LedgerReader, Place
@@ -25,13 +26,13 @@ class ConversationsDoor:
     def __init__(self, reads: LedgerReads) -> None:
         self._reads = reads
 
-    async def list(self, request: web.BaseRequest) -> web.Response:
+    async def list(self, request: BaseRequest) -> Response:
         """`GET /api/conversations`."""
         parameters = Parameters(request, (*_WHICH, *PAGE))
         where, wanted = filters.which(parameters), filters.page(parameters)
         return await self._reads.answer(lambda reader: _listed(reader, where, wanted))
 
-    async def of_project(self, request: web.BaseRequest) -> web.Response:
+    async def of_project(self, request: BaseRequest) -> Response:
         """`GET /api/conversations/project?project=…`."""
         parameters = Parameters(request, (*_WHICH, *PAGE))
         where, wanted = filters.which(parameters), filters.page(parameters)
@@ -39,7 +40,7 @@ class ConversationsDoor:
             raise Refused(400, "bad_parameter", "project: expected the path of a project, as `projectPath` says it")
         return await self._reads.answer(lambda reader: _listed(reader, where, wanted))
 
-    async def one(self, request: web.BaseRequest) -> web.Response:
+    async def one(self, request: BaseRequest) -> Response:
         """`GET /api/conversations/{id}`. Raises Refused (404) where there is none of this id."""
         path, _, _ = request.raw_path.partition("?")
         of = path.rpartition("/")[2]

@@ -2,7 +2,7 @@
 
 import math
 
-from aiohttp import web
+from aiohttp.web_response import Response
 from multidict import CIMultiDict
 
 from claude_proxy import __version__
@@ -30,7 +30,7 @@ class Refused(Exception):
         self.close = close
 
 
-def refusal(refused: Refused) -> web.Response:
+def refusal(refused: Refused) -> Response:
     """The answer to a refused request."""
     request_id = new_id()
     headers = CIMultiDict(
@@ -46,20 +46,20 @@ def refusal(refused: Refused) -> web.Response:
     )
     headers.update(refused.headers)
     body = error_json(error_type(refused.status), str(refused), request_id)
-    response = web.Response(status=refused.status, headers=headers, body=body)
+    response = Response(status=refused.status, headers=headers, body=body)
     if refused.close:
         response.force_close()
     return response
 
 
-def failed(failure: Failure, exchange: Exchange) -> web.Response:
+def failed(failure: Failure, exchange: Exchange) -> Response:
     """The answer where no target gave a good one: the upstream's own words where there are some."""
     answered = who_answered(exchange, failure.upstream)
     if failure.said is not None:
         said = failure.said
         passed_on = CIMultiDict((*said.headers, *answered))
         passed_on.setdefault("Server", SERVER)
-        return web.Response(status=said.status, headers=passed_on, body=said.body)
+        return Response(status=said.status, headers=passed_on, body=said.body)
     headers = [_JSON, ("Server", SERVER), ("x-claude-proxy-error", failure.kind.value), *answered]
     if failure.kind in _LASTING:
         headers.append(("x-should-retry", "false"))
@@ -68,7 +68,7 @@ def failed(failure: Failure, exchange: Exchange) -> web.Response:
         seconds = min(failure.retry_after, 5.0) if failure.kind is FailureKind.UNAVAILABLE else failure.retry_after
         headers.append(("retry-after", str(math.ceil(seconds))))
     body = error_json(failure.error_type or error_type(failure.client_status), failure.message, exchange.id)
-    return web.Response(status=failure.client_status, headers=CIMultiDict(headers), body=body)
+    return Response(status=failure.client_status, headers=CIMultiDict(headers), body=body)
 
 
 def broken_stream(failure: Failure, exchange: Exchange) -> bytes:

@@ -3,7 +3,8 @@
 import asyncio
 import contextlib
 
-from aiohttp import web
+from aiohttp.web_request import BaseRequest
+from aiohttp.web_response import StreamResponse
 
 from claude_proxy.observers.live import LiveEvents
 from claude_proxy.web.drain import Drain
@@ -31,13 +32,13 @@ class EventsDoor:
         self._pace = pace
         self.listeners = 0
 
-    async def answer(self, request: web.BaseRequest) -> web.StreamResponse:
+    async def answer(self, request: BaseRequest) -> StreamResponse:
         """`GET /api/events`. Raises Refused where there are too many listeners already."""
         last = self._heard_last(request)
         if self.listeners >= MOST_LISTENERS:
             message = f"{MOST_LISTENERS} others are listening already; close a page or a `tail`, then come again"
             raise Refused(503, "listeners", message, headers=(("retry-after", "5"),))
-        response = web.StreamResponse(
+        response = StreamResponse(
             headers={
                 "Content-Type": "text/event-stream; charset=utf-8",
                 "Cache-Control": "no-store",
@@ -58,7 +59,7 @@ class EventsDoor:
             request.transport.abort()  # it does not read: neither would it the end
         return response
 
-    def _heard_last(self, request: web.BaseRequest) -> int:
+    def _heard_last(self, request: BaseRequest) -> int:
         """The id of the last event that the listener knows. A browser that comes again says it in the header, a page
         that comes first in the address; who says nothing is told what comes from now on."""
         parameters = Parameters(request, ("last_event_id",))
@@ -67,7 +68,7 @@ class EventsDoor:
         said = request.headers.get("Last-Event-ID")
         return last if said is None else parameters.number("Last-Event-ID", said, 0)
 
-    async def _tell(self, response: web.StreamResponse, last: int) -> None:
+    async def _tell(self, response: StreamResponse, last: int) -> None:
         """Writes all that comes; returns where the listener has fallen behind what is kept, or does not read."""
         piece = _COME_AGAIN
         if self._live.after(last, 0).missed:

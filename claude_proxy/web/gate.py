@@ -4,8 +4,6 @@ import asyncio
 import socket
 from collections.abc import Sequence
 
-from aiohttp import web
-
 from claude_proxy.web.protocol import Server
 
 BACKLOG = 128
@@ -25,19 +23,16 @@ class Gate:
     def __init__(self, server: Server, sockets: Sequence[socket.socket]) -> None:
         self._server = server
         self._sockets = sockets
-        self._runner = web.ServerRunner(server, shutdown_timeout=_LAST_WAIT)
-        self._open: list[tuple[web.SockSite, int]] = []
+        self._open: list[tuple[asyncio.Server, int]] = []
 
     async def open(self) -> None:
         """Takes connections in from now on; each is answered as if it were not the last answer."""
         self._server.last_answers = False
-        if self._runner.server is None:
-            await self._runner.setup()
+        loop = asyncio.get_running_loop()
         for listening in self._sockets:
-            taken = listening.dup()  # a site closes its socket when it ends
-            site = web.SockSite(self._runner, taken, backlog=BACKLOG)
-            await site.start()
-            self._open.append((site, taken.fileno()))
+            taken = listening.dup()  # asyncio closes its socket when it ends
+            accepting = await loop.create_server(self._server, sock=taken, backlog=BACKLOG)
+            self._open.append((accepting, taken.fileno()))
 
     async def close(self) -> None:
         """Takes no more connections in. Whoever is in is answered once more, with `Connection: close`."""
@@ -48,9 +43,7 @@ class Gate:
         # asyncio drops a connection that was accepted where its server ends before the handler has been made.
         for _ in range(_TURNS):
             await asyncio.sleep(0)
-        for site, _ in self._open:
-            await site.stop()
-        self._open.clear()
+        self._end_accepting()
 
     async def quiet(self) -> None:
         """Returns once every client that is still in has been silent for two seconds.
@@ -62,4 +55,12 @@ class Gate:
 
     async def leave(self) -> None:
         """Ends all connections."""
-        await self._runner.cleanup()
+        self._end_accepting()
+        await asyncio.sleep(0)  # what has just been asked has its handler then
+        self._server.pre_shutdown()
+        await self._server.shutdown(_LAST_WAIT)
+
+    def _end_accepting(self) -> None:
+        for accepting, _ in self._open:
+            accepting.close()
+        self._open.clear()

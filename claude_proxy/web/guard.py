@@ -9,7 +9,7 @@ import ipaddress
 from functools import lru_cache
 
 import msgspec
-from aiohttp import web
+from aiohttp.web_request import BaseRequest
 
 from claude_proxy.web.errors import Refused
 from claude_proxy.web.privacy import check_origin_of_write, check_password, is_private
@@ -56,7 +56,7 @@ class Guard:
         self._password = settings.dashboard_password.encode()
         self._networks = tuple(ipaddress.ip_network(network) for network in settings.trusted_networks)
 
-    def admit(self, request: web.BaseRequest, path: str) -> None:
+    def admit(self, request: BaseRequest, path: str) -> None:
         """Raises Refused, with the reason, where the request may not come in."""
         host = request.headers.get("Host", "").lower()
         if host not in self._hosts:
@@ -78,14 +78,14 @@ class Guard:
         if private:
             check_origin_of_write(request)
 
-    def _check_origin(self, request: web.BaseRequest) -> None:
+    def _check_origin(self, request: BaseRequest) -> None:
         origin = request.headers.get("Origin")
         if origin is not None and origin.lower().removeprefix("http://") not in self._hosts:
             raise Refused(403, "cross_site", "requests from the pages of other sites are refused (Origin)")
         if request.headers.get("Sec-Fetch-Site", "none").lower() not in {"none", "same-origin"}:
             raise Refused(403, "cross_site", "requests from the pages of other sites are refused (Sec-Fetch-Site)")
 
-    def _check_token(self, request: web.BaseRequest) -> None:
+    def _check_token(self, request: BaseRequest) -> None:
         settings = self._settings
         if settings.localhost_bypass and not settings.trust_proxy and self.is_local(request):
             return
@@ -105,7 +105,7 @@ class Guard:
                 f"ANTHROPIC_CUSTOM_HEADERS='{TOKEN_HEADER}: …'",
             )
 
-    def is_local(self, request: web.BaseRequest) -> bool:
+    def is_local(self, request: BaseRequest) -> bool:
         """Whether the peer is this machine, or in a network that was configured as such."""
         peer = request.transport.get_extra_info("peername") if request.transport else None
         if not peer:

@@ -6,7 +6,8 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from aiohttp import web
+from aiohttp.web_request import BaseRequest
+from aiohttp.web_response import Response, json_response
 from msgspec.structs import replace
 
 from claude_proxy import __version__
@@ -37,7 +38,7 @@ class Health:
         self._quota = quota
         self._started = time.monotonic()
 
-    async def health(self, _: web.BaseRequest) -> web.Response:
+    async def health(self, _: BaseRequest) -> Response:
         """200 `healthy`, 503 `draining`."""
         routes = self._forwarder.routes
         upstreams = routes.upstreams
@@ -54,12 +55,12 @@ class Health:
         }
         return answer_json(body, 503 if self._drain.draining else 200)
 
-    async def livez(self, _: web.BaseRequest) -> web.Response:
+    async def livez(self, _: BaseRequest) -> Response:
         """Always 200: the process runs."""
         return answer_json({"in_flight": self._drain.in_flight, "draining": self._drain.draining})
 
-    async def metrics(self, _: web.BaseRequest) -> web.Response:
-        return web.Response(body=self._metrics(), headers={"Content-Type": self._metrics_type, "Server": SERVER})
+    async def metrics(self, _: BaseRequest) -> Response:
+        return Response(body=self._metrics(), headers={"Content-Type": self._metrics_type, "Server": SERVER})
 
 
 def _upstream(upstream: Upstream) -> dict[str, Any]:
@@ -131,7 +132,7 @@ def _credentials(upstreams: Mapping[str, Upstream]) -> dict[str, Any]:
     }
 
 
-def answer_json(body: object, status: int = 200) -> web.Response:
+def answer_json(body: object, status: int = 200) -> Response:
     """A JSON answer of the daemon's own, never cached."""
     headers = {"Server": SERVER, "Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
-    return web.json_response(body, status=status, headers=headers)
+    return json_response(body, status=status, headers=headers)

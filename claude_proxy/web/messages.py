@@ -3,7 +3,8 @@
 import asyncio
 from functools import partial
 
-from aiohttp import web
+from aiohttp.web_request import BaseRequest
+from aiohttp.web_response import Response, StreamResponse
 from multidict import CIMultiDict
 
 from claude_proxy.exchange import Exchange
@@ -29,10 +30,10 @@ class MessagesDoor:
         self._guard = guard
         self._limits = limits
 
-    async def answer(self, request: web.BaseRequest) -> web.StreamResponse:
+    async def answer(self, request: BaseRequest) -> StreamResponse:
         """Raises Refused where the request is none that could be forwarded."""
         exchange = Exchange(await self._read(request))
-        response: web.StreamResponse
+        response: StreamResponse
         try:
             async with self._forwarder.forward(exchange) as reply:
                 response = _response(exchange, reply)
@@ -43,7 +44,7 @@ class MessagesDoor:
             pass  # `_write` has told the client already; the exchange is recorded as broken
         return response
 
-    async def _read(self, request: web.BaseRequest) -> ClientRequest:
+    async def _read(self, request: BaseRequest) -> ClientRequest:
         headers: Headers = tuple(request.headers.items())
         _check_headers(headers)
         _check_content_type(request)
@@ -72,7 +73,7 @@ def _check_headers(headers: Headers) -> None:
             raise Refused(400, "malformed", "a header is not valid UTF-8", close=True)
 
 
-def _check_content_type(request: web.BaseRequest) -> None:
+def _check_content_type(request: BaseRequest) -> None:
     """Bodies only as JSON: a page of another site can send text or forms without asking, but not this."""
     if not request.body_exists:
         return
@@ -83,15 +84,15 @@ def _check_content_type(request: web.BaseRequest) -> None:
         raise Refused(415, "media_type", "send the body as Content-Type: application/json (UTF-8)")
 
 
-def _response(exchange: Exchange, reply: Reply) -> web.StreamResponse:
+def _response(exchange: Exchange, reply: Reply) -> StreamResponse:
     headers = CIMultiDict((*reply.headers, *who_answered(exchange, exchange.upstream)))
     headers.setdefault("Server", SERVER)  # aiohttp would name itself and Python's version
     if reply.body is not None:
-        return web.Response(status=reply.status, headers=headers, body=reply.body)
-    return web.StreamResponse(status=reply.status, headers=headers)
+        return Response(status=reply.status, headers=headers, body=reply.body)
+    return StreamResponse(status=reply.status, headers=headers)
 
 
-async def _write(request: web.BaseRequest, response: web.StreamResponse, exchange: Exchange, reply: Reply) -> None:
+async def _write(request: BaseRequest, response: StreamResponse, exchange: Exchange, reply: Reply) -> None:
     """Writes the reply to its end, inside the exchange: a client that leaves meanwhile was not answered."""
     await response.prepare(request)
     if reply.body is None:

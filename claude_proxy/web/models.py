@@ -5,7 +5,8 @@ https://platform.claude.com/docs/en/api/models-list
 
 from collections.abc import Mapping
 
-from aiohttp import web
+from aiohttp.web_request import BaseRequest
+from aiohttp.web_response import Response
 
 from claude_proxy.web.health import answer_json
 
@@ -19,7 +20,7 @@ class ModelsDoor:
     def __init__(self, models: Mapping[str, str]) -> None:
         self._models = models
 
-    async def answer(self, _: web.BaseRequest) -> web.Response:
+    async def answer(self, _: BaseRequest) -> Response:
         """All models on one page."""
         data = [
             {"type": "model", "id": model, "display_name": name, "created_at": _UNKNOWN_DATE}

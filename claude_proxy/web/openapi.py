@@ -5,7 +5,8 @@ import json
 from functools import cache
 
 import yaml
-from aiohttp import web
+from aiohttp.web_request import BaseRequest
+from aiohttp.web_response import Response
 
 from claude_proxy.directories import PACKAGE
 from claude_proxy.web.errors import SERVER
@@ -18,13 +19,13 @@ def _documents() -> tuple[bytes, bytes]:
     return text, json.dumps(yaml.safe_load(text), indent=1).encode()
 
 
-async def openapi_yaml(_: web.BaseRequest) -> web.Response:
+async def openapi_yaml(_: BaseRequest) -> Response:
     """`GET /openapi.yaml`."""
     text, _json = await asyncio.to_thread(_documents)
-    return web.Response(body=text, headers={"Content-Type": "application/yaml", "Server": SERVER})
+    return Response(body=text, headers={"Content-Type": "application/yaml", "Server": SERVER})
 
 
-async def openapi_json(_: web.BaseRequest) -> web.Response:
+async def openapi_json(_: BaseRequest) -> Response:
     """`GET /openapi.json`."""
     _text, document = await asyncio.to_thread(_documents)
-    return web.Response(body=document, headers={"Content-Type": "application/json", "Server": SERVER})
+    return Response(body=document, headers={"Content-Type": "application/json", "Server": SERVER})

@@ -1,6 +1,7 @@
 """The client's end of an answer that streams: each block is written in the moment in which it comes."""
 
-from aiohttp import web
+from aiohttp.web_request import BaseRequest
+from aiohttp.web_response import StreamResponse
 
 from claude_proxy.exchange import Transcript
 
@@ -8,9 +9,7 @@ from claude_proxy.exchange import Transcript
 class Outlet:
     """Writes to the connection itself, behind the head that aiohttp has written."""
 
-    def __init__(
-        self, request: web.BaseRequest, response: web.StreamResponse, transcript: Transcript | None = None
-    ) -> None:
+    def __init__(self, request: BaseRequest, response: StreamResponse, transcript: Transcript | None = None) -> None:
         """`response` is prepared. What is written is kept in the transcript too, where there is one."""
         self._transcript = transcript
         self._protocol = request.protocol

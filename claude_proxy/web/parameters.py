@@ -5,7 +5,7 @@ from collections.abc import Collection
 from datetime import UTC, datetime
 from urllib.parse import parse_qsl
 
-from aiohttp import web
+from aiohttp.web_request import BaseRequest
 
 from claude_proxy.web.errors import Refused
 
@@ -18,7 +18,7 @@ _WHOLE_NUMBER = re.compile(r"[0-9]{1,18}")
 class Parameters:
     """Those in a request's address. Raises Refused (400) for one that is not known there, or stands there twice."""
 
-    def __init__(self, request: web.BaseRequest, known: Collection[str] = ()) -> None:
+    def __init__(self, request: BaseRequest, known: Collection[str] = ()) -> None:
         _, _, query = request.raw_path.partition("?")
         try:
             pairs = parse_qsl(query, keep_blank_values=True, errors="strict", max_num_fields=_MOST)

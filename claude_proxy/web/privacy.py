@@ -4,7 +4,7 @@ import base64
 import binascii
 import hmac
 
-from aiohttp import web
+from aiohttp.web_request import BaseRequest
 
 from claude_proxy.web.errors import Refused
 
@@ -22,7 +22,7 @@ def is_private(path: str) -> bool:
     return path.startswith(PREFIX) and path not in _FOR_ALL
 
 
-def check_password(request: web.BaseRequest, password: bytes) -> None:
+def check_password(request: BaseRequest, password: bytes) -> None:
     """Raises Refused where the request does not bring the password, by HTTP Basic and whatever name."""
     offered = [_basic(value) for value in request.headers.getall("Authorization", [])]
     # Every offer is compared, in constant time each: how many there are is no secret.
@@ -35,7 +35,7 @@ def check_password(request: web.BaseRequest, password: bytes) -> None:
         raise Refused(401, "password", message, headers=_CHALLENGE)
 
 
-def check_origin_of_write(request: web.BaseRequest) -> None:
+def check_origin_of_write(request: BaseRequest) -> None:
     """Raises Refused for a change that the page of another site could have had a browser ask for.
 
     Guard has refused those that say so. A browser of old says nothing; but it lets no page of another site set a

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable
 from typing import NoReturn, TypeVar
 
-from aiohttp import web
+from aiohttp.web_response import Response
 
 from claude_proxy.ledger.store import LedgerBusy, LedgerError, LedgerReader
 from claude_proxy.logline import say
@@ -69,7 +69,7 @@ class LedgerReads:
         finally:
             self._waiting -= 1
 
-    async def answer(self, question: Callable[[LedgerReader], object]) -> web.Response:
+    async def answer(self, question: Callable[[LedgerReader], object]) -> Response:
         """The answer to a question as JSON, which is written on that thread too: it may be long."""
         return json_answer(await self.ask(lambda reader: written(question(reader))))
 
@@ -106,7 +106,7 @@ class LedgerReads:
         return future
 
 
-def json_answer(body: bytes) -> web.Response:
+def json_answer(body: bytes) -> Response:
     """JSON as an answer of the daemon's own, never cached."""
     headers = {
         "Content-Type": "application/json; charset=utf-8",
@@ -114,7 +114,7 @@ def json_answer(body: bytes) -> web.Response:
         "Cache-Control": "no-store",
         "X-Content-Type-Options": "nosniff",
     }
-    return web.Response(body=body, headers=headers)
+    return Response(body=body, headers=headers)
 
 
 def _unavailable(message: str) -> Refused:

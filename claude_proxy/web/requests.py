@@ -3,7 +3,8 @@
 from collections.abc import Callable
 from typing import Any
 
-from aiohttp import web
+from aiohttp.web_request import BaseRequest
+from aiohttp.web_response import Response
 
 from claude_proxy.ledger.record import ExchangeRecord
 from claude_proxy.ledger.store import Filter, LedgerReader, Place
@@ -25,15 +26,15 @@ class RequestsDoor:
     def __init__(self, reads: LedgerReads) -> None:
         self._reads = reads
 
-    async def list(self, request: web.BaseRequest) -> web.Response:
+    async def list(self, request: BaseRequest) -> Response:
         """`GET /api/requests`."""
         return await self._page(request, request_shown)
 
-    async def summary(self, request: web.BaseRequest) -> web.Response:
+    async def summary(self, request: BaseRequest) -> Response:
         """`GET /api/requests/summary`."""
         return await self._page(request, summary_shown)
 
-    async def latest_date(self, request: web.BaseRequest) -> web.Response:
+    async def latest_date(self, request: BaseRequest) -> Response:
         """`GET /api/requests/latest-date`."""
         Parameters(request)
 
@@ -43,7 +44,7 @@ class RequestsDoor:
 
         return await self._reads.answer(question)
 
-    async def one(self, request: web.BaseRequest) -> web.Response:
+    async def one(self, request: BaseRequest) -> Response:
         """`GET /api/requests/{id}`. Raises Refused (404) where the id, or its beginning, names no single one."""
         path, _, _ = request.raw_path.partition("?")
         of = path.rpartition("/")[2]
@@ -58,20 +59,20 @@ class RequestsDoor:
             raise Refused(404, "not_found", "no request has this id, or more than one begin so")
         return json_answer(found)
 
-    async def delete(self, request: web.BaseRequest) -> web.Response:
+    async def delete(self, request: BaseRequest) -> Response:
         """`DELETE /api/requests`: all of them. It takes no parameters, so that nobody means some of them."""
         Parameters(request)
         return answer_json(
             {"message": "everything that was recorded is forgotten", "deleted": await self._reads.clear()}
         )
 
-    async def _page(self, request: web.BaseRequest, shown: Shown) -> web.Response:
+    async def _page(self, request: BaseRequest, shown: Shown) -> Response:
         parameters = Parameters(request, (*WHICH, *PAGE))
         where, wanted = filters.which(parameters), filters.page(parameters)
         return await self._reads.answer(lambda reader: _listed(reader, where, wanted, shown))
 
     @staticmethod
-    def _parts(request: web.BaseRequest) -> frozenset[str]:
+    def _parts(request: BaseRequest) -> frozenset[str]:
         text = Parameters(request, ("parts",)).text("parts")
         named = frozenset(PARTS if text is None else text.split(","))
         if unknown := named - set(PARTS):

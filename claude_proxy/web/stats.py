@@ -7,7 +7,8 @@ from datetime import datetime, timedelta, tzinfo
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from aiohttp import web
+from aiohttp.web_request import BaseRequest
+from aiohttp.web_response import Response
 from msgspec.structs import replace
 
 from claude_proxy.ledger.cost import dollars
@@ -34,18 +35,18 @@ class StatsDoor:
         self._reads = reads
         self._clock = clock
 
-    async def all(self, request: web.BaseRequest) -> web.Response:
+    async def all(self, request: BaseRequest) -> Response:
         """`GET /api/stats`."""
         where = filters.which(Parameters(request, _WHICH))
         return await self._reads.answer(lambda reader: _all(reader, where))
 
-    async def today(self, request: web.BaseRequest) -> web.Response:
+    async def today(self, request: BaseRequest) -> Response:
         """`GET /api/stats/today`."""
         zone = _zone(Parameters(request, ("timezone",)))
         where = Filter(since=self._midnight(zone))
         return await self._reads.answer(lambda reader: _today(reader.totals(where)[0]))
 
-    async def dashboard(self, request: web.BaseRequest) -> web.Response:
+    async def dashboard(self, request: BaseRequest) -> Response:
         """`GET /api/stats/dashboard`: by day, days without requests too."""
         parameters = Parameters(request, (*_WHICH, "timezone"))
         where, zone = filters.which(parameters), _zone(parameters)
@@ -56,7 +57,7 @@ class StatsDoor:
         where = _not_too_many(where, until, 86400)
         return await self._reads.answer(lambda reader: _daily(reader, where, until, zone))
 
-    async def hourly(self, request: web.BaseRequest) -> web.Response:
+    async def hourly(self, request: BaseRequest) -> Response:
         """`GET /api/stats/hourly`: by hour, or by so many minutes as `bucket` says."""
         parameters = Parameters(request, (*_WHICH, "bucket", "timezone"))
         where, zone = filters.which(parameters), _zone(parameters)
@@ -69,7 +70,7 @@ class StatsDoor:
         where = _not_too_many(where, until, minutes * 60)
         return await self._reads.answer(lambda reader: _hourly(reader, where, until, minutes * 60, today, zone))
 
-    async def models(self, request: web.BaseRequest) -> web.Response:
+    async def models(self, request: BaseRequest) -> Response:
         """`GET /api/stats/models`."""
         where = filters.which(Parameters(request, _WHICH))
 
@@ -79,7 +80,7 @@ class StatsDoor:
 
         return await self._reads.answer(question)
 
-    async def organizations(self, request: web.BaseRequest) -> web.Response:
+    async def organizations(self, request: BaseRequest) -> Response:
         """`GET /api/stats/organizations`."""
         where = filters.which(Parameters(request, _WHICH))
 
