@@ -29,15 +29,7 @@ from claude_proxy.observers.chain import ObserverChain
 from claude_proxy.observers.lag import lag_watched
 from claude_proxy.observers.live import LiveEvents
 from claude_proxy.observers.log import ExchangeLog
-from claude_proxy.observers.metrics import (
-    CONTENT_TYPE,
-    LedgerCollector,
-    Metrics,
-    PriceListCollector,
-    QuotaCollector,
-    StateCollector,
-    UpstreamState,
-)
+from claude_proxy.observers.metrics import CONTENT_TYPE, Metrics, UpstreamState
 from claude_proxy.observers.quota import QuotaWatch
 from claude_proxy.observers.recorder import Recorder
 from claude_proxy.observers.recording import Recording
@@ -145,19 +137,14 @@ async def assemble(
         metrics = Metrics(models.__contains__, pricing)
         quotas = QuotaWatch()
         live = LiveEvents(pricing)
-        metrics.registry.register(QuotaCollector(lambda: quotas.readings))
-        metrics.registry.register(PriceListCollector(lambda: pricing.prices))
         observer = ObserverChain(
             [ExchangeLog(pricing), metrics, quotas, live, *([recorder] if recorder else []), *observers]
         )
         header = settings.access.carried_in
         forwarder = Forwarder(routes, Attempts(transport, settings.retry, observer, header), observer)
         if recorder is not None:
-            metrics.registry.register(LedgerCollector(lambda: recorder.state))
             forwarder.keeps = answers_kept(settings.ledger)
-        metrics.registry.register(
-            StateCollector(lambda: drain.in_flight, partial(_states, forwarder), partial(_reads, forwarder))
-        )
+        scrape = partial(_scrape, metrics, quotas, pricing, recorder, drain, forwarder)
         guard = Guard(settings.access, port)
         reads = reading(settings.ledger)
         app = App(
@@ -165,7 +152,7 @@ async def assemble(
             drain,
             MessagesDoor(forwarder, guard, settings.limits),
             ModelsDoor(models),
-            Health(drain, forwarder, metrics.render, CONTENT_TYPE, quotas.shown),
+            Health(drain, forwarder, scrape, CONTENT_TYPE, quotas.shown),
             EventsDoor(live, drain),
             RequestsDoor(reads),
             StatsDoor(reads),
@@ -286,6 +273,27 @@ def _upstream(
         takes_login=takes_login(settings.dialect, settings.base_url),
         sources=named.sources if named is not None else (),
         plan=settings.plan,
+    )
+
+
+def _scrape(
+    metrics: Metrics,
+    quotas: QuotaWatch,
+    pricing: Pricing,
+    recorder: Recorder | None,
+    drain: Drain,
+    forwarder: Forwarder,
+) -> bytes:
+    """What Prometheus gets."""
+    # Imported when it is first asked for, by whoever does: it leads to prometheus_client, a thirtieth of the start.
+    from claude_proxy.observers import scrape
+
+    return scrape.text(
+        scrape.CountsCollector(metrics.counted),
+        scrape.QuotaCollector(lambda: quotas.readings),
+        scrape.PriceListCollector(lambda: pricing.prices),
+        *([scrape.LedgerCollector(lambda: recorder.state)] if recorder is not None else []),
+        scrape.StateCollector(lambda: drain.in_flight, partial(_states, forwarder), partial(_reads, forwarder)),
     )
 
 

@@ -13,14 +13,16 @@ from claude_proxy.config.load import default_text, load
 from claude_proxy.config.older_names import LEDGER, UNUSED
 from claude_proxy.failures import FailureKind
 from claude_proxy.ledger.prices import PriceList
-from claude_proxy.observers.metrics import (
+from claude_proxy.observers.metrics import Metrics
+from claude_proxy.observers.recorder import RecorderState
+from claude_proxy.observers.scrape import (
+    CountsCollector,
     LedgerCollector,
-    Metrics,
     PriceListCollector,
     QuotaCollector,
     StateCollector,
+    registered,
 )
-from claude_proxy.observers.recorder import RecorderState
 from tests.house.source import PACKAGE, REPOSITORY, modules
 
 README = (REPOSITORY / "README.md").read_text()
@@ -29,13 +31,15 @@ SECRETS = ("AUTH_TOKEN", "DASHBOARD_PASSWORD", "REAL_ANTHROPIC_API_KEY", "HAIKU_
 
 
 def test_every_metric_is_documented_and_no_other() -> None:
-    metrics = Metrics(lambda _: True)
-    metrics.registry.register(StateCollector(lambda: 0, dict, dict))
-    metrics.registry.register(QuotaCollector(dict))
-    metrics.registry.register(LedgerCollector(lambda: RecorderState(0, 0, 0, 0, 0)))
-    metrics.registry.register(PriceListCollector(PriceList))
+    shown = registered(
+        CountsCollector(Metrics(lambda _: True).counted),
+        StateCollector(lambda: 0, dict, dict),
+        QuotaCollector(dict),
+        LedgerCollector(lambda: RecorderState(0, 0, 0, 0, 0)),
+        PriceListCollector(PriceList),
+    )
     suffix = {"counter": "_total", "info": "_info"}
-    declared = {family.name + suffix.get(family.type, "") for family in metrics.registry.collect()}
+    declared = {family.name + suffix.get(family.type, "") for family in shown.collect()}
     assert set(re.findall(r"^\| `(claude_proxy_\w+)` \|", HTTP, re.MULTILINE)) == declared
 
 

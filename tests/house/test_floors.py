@@ -49,7 +49,7 @@ LIBRARIES = {
     },
     "keyring": {"credentials.keychain", "credentials.key_store"},
     "multidict": {"web"},
-    "prometheus_client": {"observers.metrics"},
+    "prometheus_client": {"observers.scrape"},
     "tenacity": {"forwarding.retry"},
     "yaml": {"config", "commands.config", "web.openapi"},
     "yarl": {"upstreams.connection", "upstreams.transport"},
