@@ -1,14 +1,12 @@
 """When a target is tried again: how often, after which wait, and for how long in all."""
 
-import random
 import time
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 import msgspec
-import tenacity
 
-from claude_proxy.failures import AttemptFailed, FailureKind
+from claude_proxy.failures import AttemptFailed
 
 T = TypeVar("T")
 
@@ -33,68 +31,14 @@ async def with_retries(
     except AttemptFailed as failed:
         if not failed.failure.again:
             raise
-        first: AttemptFailed | None = failed
+        first = failed
+    # Only now: tenacity costs as much as a small request, and a fiftieth of the start to be imported, and nearly all
+    # requests succeed at once.
+    from claude_proxy.forwarding.again import try_again
+
     left = settings.max_elapsed - (time.monotonic() - started)
-
-    async def once_more() -> T:
-        nonlocal first
-        if first is not None:
-            try:
-                raise first
-            finally:
-                first = None
-        return await once()
-
-    # Only now: tenacity costs as much as a small request, and nearly all succeed at once.
-    retrying = tenacity.AsyncRetrying(
-        retry=tenacity.retry_if_exception(lambda error: _is_worth_another(error) and may_go_on()),
-        wait=_Wait(settings),
-        stop=_Stop(1 + retries, left),
-        reraise=True,
-    )
+    waits = (settings.first_wait, settings.max_wait)
     try:
-        result: T = await retrying(once_more)
-    except AttemptFailed as failed:
-        # Its traceback leads through tenacity's notes back to itself: it, and the request with its body, would stay
-        # until the collector comes.
-        raise failed.with_traceback(None) from None
+        return await try_again(once, first, waits, tries=1 + retries, seconds=left, may_go_on=may_go_on)
     finally:
-        retrying.iter_state.reset()  # its steps lead back to it, and to the request
-    return result
-
-
-class _Wait(tenacity.wait.wait_base):
-    """Seconds until the next try: as the upstream asked, else doubling with jitter."""
-
-    def __init__(self, settings: RetrySettings) -> None:
-        self._settings = settings
-
-    def __call__(self, retry_state: tenacity.RetryCallState) -> float:
-        error = retry_state.outcome.exception() if retry_state.outcome is not None else None
-        if isinstance(error, AttemptFailed):
-            if error.failure.kind is FailureKind.STALE_TOKEN:
-                return 0.0
-            if error.failure.retry_after is not None:
-                return error.failure.retry_after
-        wait = min(self._settings.first_wait * 2.0 ** (retry_state.attempt_number - 1), self._settings.max_wait)
-        return wait * random.uniform(0.8, 1.2)  # noqa: S311 - spreads load, keeps no secret
-
-
-class _Stop(tenacity.stop.stop_base):
-    """When a target is given up: by number and by time. A stale token costs neither, and is replaced once."""
-
-    def __init__(self, tries: int, seconds: float) -> None:
-        self._tries = tries
-        self._in_time = tenacity.stop_before_delay(seconds)
-        self._replaced = 0
-
-    def __call__(self, retry_state: tenacity.RetryCallState) -> bool:
-        error = retry_state.outcome.exception() if retry_state.outcome is not None else None
-        if isinstance(error, AttemptFailed) and error.failure.kind is FailureKind.STALE_TOKEN:
-            self._replaced += 1
-            return self._replaced > 1
-        return retry_state.attempt_number - self._replaced >= self._tries or self._in_time(retry_state)
-
-
-def _is_worth_another(error: BaseException) -> bool:
-    return isinstance(error, AttemptFailed) and error.failure.again
+        del first  # its traceback leads back here

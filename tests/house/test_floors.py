@@ -50,7 +50,7 @@ LIBRARIES = {
     "keyring": {"credentials.keychain", "credentials.key_store"},
     "multidict": {"web"},
     "prometheus_client": {"observers.scrape"},
-    "tenacity": {"forwarding.retry"},
+    "tenacity": {"forwarding.again"},
     "yaml": {"config", "commands.config", "web.openapi"},
     "yarl": {"upstreams.connection", "upstreams.transport"},
 }

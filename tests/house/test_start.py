@@ -8,7 +8,16 @@ from tests.running import running
 
 _IMPORTED = re.compile(r"^import time:.*\| +(\S+)$")
 
-LATER = {"aiohttp.web", "importlib.metadata", "importlib.resources", "keyring", "prometheus_client", "xml", "zipfile"}
+LATER = {
+    "aiohttp.web",
+    "importlib.metadata",
+    "importlib.resources",
+    "keyring",
+    "prometheus_client",
+    "tenacity",
+    "xml",
+    "zipfile",
+}
 OTHERS = {"claude_proxy.demo", "claude_proxy.doctor", "claude_proxy.service", "claude_proxy.statusline"}
 OTHERS |= {"claude_proxy.completion", "claude_proxy.explain", "claude_proxy.loopback_http", "claude_proxy.toggle"}
 
