@@ -97,10 +97,16 @@ class House(msgspec.Struct):
             self.forwarder.keeps = answers_kept(settings.ledger)
         self.models.clear()
         self.models.update(listed_models(settings))
-        put_ways_out(settings, self.transport, self.learn)
+        learn_proxy_logins(settings, self.learn)
         self.forwarder.routes = build_routes(settings, self.environment, self.learn, kept, self.refresher)
         self.forwarder.attempts = Attempts(self.transport, settings.retry, self.observer, settings.access.carried_in)
         self.settings = settings
+        self.read_ahead()
+
+    def read_ahead(self) -> None:
+        """Begins to read what takes its time, so that no request waits for it. For who serves: while a process starts
+        it would share the processor with that."""
+        self.transport.prepare(upstream.transport for upstream in self.settings.upstreams.values())
 
 
 @asynccontextmanager
@@ -131,7 +137,7 @@ async def assemble(
         recording(settings.ledger, Recording(lambda: tuple(known), pricing.of), loop_works) as recorder,
     ):
         transport = Transport(pool)
-        put_ways_out(settings, transport, learn)
+        learn_proxy_logins(settings, learn)
         routes = build_routes(settings, environment, learn, refresher=refresher)
         models = listed_models(settings)
         metrics = Metrics(models.__contains__, pricing)
@@ -184,9 +190,8 @@ def _both(first: Learn, second: Learn) -> Learn:
     return learn
 
 
-def put_ways_out(settings: Settings, transport: Transport, learn: Learn) -> None:
-    """Has the transport ready for the ways out to all upstreams; what proxies ask for is never logged."""
-    transport.prepare(upstream.transport for upstream in settings.upstreams.values())
+def learn_proxy_logins(settings: Settings, learn: Learn) -> None:
+    """What proxies on the way out ask for is never logged."""
     for upstream in settings.upstreams.values():
         egress = upstream.transport.egress
         if egress is not None and egress.proxy_login:

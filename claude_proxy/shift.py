@@ -114,6 +114,7 @@ class Shift:
             stands_in_for=os.getppid() if self._predecessor else None,
         )
         self._notifier.ready(self._status())
+        self._house.read_ahead()
 
     def _status(self) -> str:
         return f"serving on {self._listening.url}, version {__version__}"

@@ -168,6 +168,8 @@ async def test_a_way_out_is_made_ready_with_a_reload_and_its_login_is_learnt(tmp
     way = f"proxy: 'http://proxy.example:1', proxy_auth: {{ env: PROXY_LOGIN }}, ca_bundle: {bundle}"
     async with in_process(tmp_path, {}, env) as daemon:
         pool = daemon.house.transport._pool
+        assert not pool._trusting  # which who serves begins
+        daemon.house.read_ahead()
         assert list(pool._trusting) == [""]
         daemon.house.reload(loaded(tmp_path, f"upstreams: {{ claude: {{ {way} }} }}", env))
         egress = daemon.house.forwarder.routes.upstreams["claude"].transport.egress

@@ -18,7 +18,7 @@ import pytest
 import yaml
 
 from claude_proxy import shift as module
-from claude_proxy.assembly import assemble
+from claude_proxy.assembly import House, assemble
 from claude_proxy.config.load import load
 from claude_proxy.handover import StandIn
 from claude_proxy.listening import Listening
@@ -40,6 +40,7 @@ class Running:
     shift: "asyncio.Task[End]"
     port: int
     hearing: Ear
+    house: House
 
     def signal(self, number: signal.Signals) -> None:
         os.kill(os.getpid(), number)
@@ -67,11 +68,16 @@ async def running_shift(
             task = asyncio.create_task(shift.run())
             try:
                 assert (await hearing.next())["READY"] == "1"
-                yield Running(task, listening.port, hearing)
+                yield Running(task, listening.port, hearing, house)
             finally:
                 task.cancel()
                 await asyncio.gather(task, return_exceptions=True)
                 await gate.leave()
+
+
+async def test_what_takes_its_time_is_read_ahead_once_it_serves(tmp_path: Path) -> None:
+    async with running_shift(tmp_path, {}) as running:
+        assert list(running.house.transport._pool._trusting) == [""]
 
 
 async def test_more_time_is_asked_for_again_and_again_while_it_drains(

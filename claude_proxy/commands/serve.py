@@ -57,7 +57,7 @@ def serve(path: Path | None, **options: Any) -> None:
 @contextlib.contextmanager
 def _authorities_unread() -> Iterator[None]:
     """While aiohttp is imported, which reads the system's authorities twice then, 40 ms, for TLS that is not used
-    here: upstreams.connection reads them once, beside all else. OpenSSL looks where this variable says."""
+    here: upstreams.connection reads them once, when the daemon serves. OpenSSL looks where this variable says."""
     before = os.environ.get(_AUTHORITIES)
     os.environ[_AUTHORITIES] = os.devnull
     try:
