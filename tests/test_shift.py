@@ -115,7 +115,7 @@ async def test_a_next_version_that_cannot_be_run_changes_nothing(
 
 
 async def test_a_next_version_that_hangs_before_it_serves_is_killed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(module, "_START_TIMEOUT", 0.1)
     started: list[StandIn] = []
@@ -129,8 +129,10 @@ async def test_a_next_version_that_hangs_before_it_serves_is_killed(
         for number in (1, 2):  # and may be tried again
             running.signal(signal.SIGUSR2)
             async with asyncio.timeout(20):
-                while len(started) < number or _exists(started[-1].pid):
+                while caplog.text.count("handover_failed") < number:
                     await asyncio.sleep(0.01)
+            assert len(started) == number
+            assert not _exists(started[-1].pid)
         assert (await ask(running.port)).json() == {"in_flight": 0, "draining": False}
     for stand_in in started:
         stand_in.channel.close()
