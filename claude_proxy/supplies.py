@@ -4,8 +4,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from claude_proxy.config.settings import CredentialSettings
-from claude_proxy.credentials.account import login_file
 from claude_proxy.credentials.chain import SupplyChain
+from claude_proxy.credentials.claude_program import login_file
 from claude_proxy.credentials.credential import (
     Credential,
     CredentialSource,

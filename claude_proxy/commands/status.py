@@ -23,7 +23,8 @@ from claude_proxy.commands.standing import (
 )
 from claude_proxy.commands.status_text import remedies, status_lines
 from claude_proxy.config.address import listen_address
-from claude_proxy.credentials.account import Account, Plan, login_file, read_account, read_plan_file
+from claude_proxy.credentials.account import Account, Plan, read_account, read_plan_file
+from claude_proxy.credentials.claude_program import login_file
 from claude_proxy.credentials.key_file import keys_directory
 from claude_proxy.credentials.spelling import SETUP_TOKEN, STORED_SETUP_TOKEN, is_login_file, is_login_source
 from claude_proxy.health_report import (

@@ -2,8 +2,8 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 from claude_proxy.config.environment import PREFIX, overlay
 from claude_proxy.config.older_names import ledger_url
@@ -23,14 +23,13 @@ def default_text() -> str:
     return (PACKAGE / "default.yaml").read_text("utf-8")
 
 
-@dataclass(slots=True)
-class Layers:
+class Layers(NamedTuple):
     """One tree of all settings, `file` being the user's own where there is one, and what was wrong so far."""
 
     tree: Node
     file: Path | None
     complaints: list[Complaint]
-    secrets: set[str] = field(default_factory=set)
+    secrets: set[str]
     """The paths of values that are secrets."""
 
     def refuse_if_faulty(self) -> None:

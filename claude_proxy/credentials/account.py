@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from claude_proxy.credentials.claude_program import login_directory
 from claude_proxy.credentials.regular_file import FileRefused, read_regular
 
 _LARGEST_STATE = 32 << 20  # bytes; the state file also keeps prompts of every project
@@ -31,11 +30,6 @@ class Account:
     email: str | None
     name: str | None
     organization: str | None
-
-
-def login_file(environment: Mapping[str, str]) -> Path:
-    """Where Claude Code keeps its login on systems other than macOS."""
-    return login_directory(environment) / ".credentials.json"
 
 
 def state_file(environment: Mapping[str, str]) -> Path:

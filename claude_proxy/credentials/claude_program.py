@@ -28,6 +28,11 @@ def login_directory(environment: Mapping[str, str]) -> Path:
     return Path(moved) if moved else _home(environment) / ".claude"
 
 
+def login_file(environment: Mapping[str, str]) -> Path:
+    """Where Claude Code keeps its login on systems other than macOS."""
+    return login_directory(environment) / ".credentials.json"
+
+
 def search_path(environment: Mapping[str, str]) -> list[str]:
     """The directories of PATH, then the usual places, then nvm's, the newest first; only absolute ones."""
     home = _home(environment)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from claude_proxy.config.sections import is_loopback
-from claude_proxy.credentials.account import login_file
+from claude_proxy.credentials.claude_program import login_file
 from claude_proxy.credentials.key_file import key_names, keys_directory
 from claude_proxy.doctor.finding import Finding, Mark, fail, ok, skip, warn
 from claude_proxy.doctor.whole_case import WholeCase

@@ -1,7 +1,6 @@
 """A row of the ledger: what is remembered of one exchange, and its bodies."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from enum import StrEnum
 
 import msgspec
@@ -106,8 +105,7 @@ BODIES = ("request_headers", "request", "answer_headers", "answer")
 """What is kept of `Bodies`."""
 
 
-@dataclass(frozen=True, slots=True)
-class Bodies:
+class Bodies(msgspec.Struct, frozen=True):
     """Headers and bodies of an exchange, credentials removed. None: not kept, or not yet there.
 
     `request` is the JSON text of the client's body (decoded, where it came compressed). `answer` is the body as the
@@ -115,8 +113,11 @@ class Bodies:
     read them already.
     """
 
-    request_headers: Headers | None = field(default=None, repr=False)
-    request: bytes | None = field(default=None, repr=False)
-    answer_headers: Headers | None = field(default=None, repr=False)
-    answer: bytes | None = field(default=None, repr=False)
-    members: Members | None = field(default=None, repr=False, compare=False)
+    request_headers: Headers | None = None
+    request: bytes | None = None
+    answer_headers: Headers | None = None
+    answer: bytes | None = None
+    members: Members | None = None
+
+    def __repr__(self) -> str:
+        return "Bodies(…)"

@@ -7,7 +7,8 @@ which for one small request was 75 calls and 19 locks. Here one thread counts, a
 import time
 from bisect import bisect_left
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+
+import msgspec
 
 Labels = tuple[str, ...]
 
@@ -29,13 +30,12 @@ class Sums:
         self.sums[labels] += amount
 
 
-@dataclass(slots=True)
-class Spread:
+class Spread(msgspec.Struct):
     """How many amounts were in each step, and their sum. `began` says since when, in Unix time."""
 
     counts: list[int]
     sum: float = 0.0
-    began: float = field(default_factory=time.time)
+    began: float = msgspec.field(default_factory=time.time)
 
 
 class Histograms:

@@ -9,12 +9,12 @@ import pytest
 from claude_proxy.credentials.account import (
     Account,
     Plan,
-    login_file,
     read_account,
     read_plan,
     read_plan_file,
     state_file,
 )
+from claude_proxy.credentials.claude_program import login_file
 from tests.claude_request import stored_login
 
 TOKEN = "sk-ant-oat01-FAKE-login"
