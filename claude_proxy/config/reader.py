@@ -1,8 +1,7 @@
 """Reads typed values out of a mapping, and complains of all that do not fit instead of stopping at the first."""
 
-import difflib
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
@@ -90,8 +89,8 @@ class Reader:
         value = self.text(key, default)
         options = list(choices)
         if value and value not in options:
-            near = difflib.get_close_matches(value, options, 1)
-            hint = f"; did you mean {near[0]!r}?" if near else ""
+            near = _nearest(value, options, 0.6)
+            hint = f"; did you mean {near!r}?" if near else ""
             self.complain(key, f"expected one of {', '.join(options)}, found {quoted(value)}{hint}")
             return default or options[0]
         return value
@@ -154,10 +153,16 @@ class Reader:
         for key in self.node.value:
             if key in self._known:
                 continue
-            near = difflib.get_close_matches(key, sorted(self._known), 1, cutoff=0.5)
+            near = _nearest(key, sorted(self._known), 0.5)
             hint = (extra or {}).get(key) or (
-                f"did you mean {near[0]!r}?" if near else f"known here: {', '.join(sorted(self._known))}"
+                f"did you mean {near!r}?" if near else f"known here: {', '.join(sorted(self._known))}"
             )
             place = self.node.keys.get(key, self.node.place)
             path = f"{self.path}.{key}".lstrip(".")
             self.complaints.append(Complaint(place, path, f"unknown setting; {hint}"))
+
+
+def _nearest(word: str, known: Sequence[str], likeness: float) -> str | None:
+    from difflib import get_close_matches  # for faults alone
+
+    return next(iter(get_close_matches(word, known, 1, likeness)), None)

@@ -5,7 +5,6 @@ import time
 from collections.abc import Callable
 from datetime import datetime, timedelta, tzinfo
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from aiohttp.web_request import BaseRequest
 from aiohttp.web_response import Response
@@ -194,6 +193,8 @@ def _zone(parameters: Parameters) -> tzinfo | None:
         return None
     if not _ZONE.fullmatch(name):
         raise Refused(400, "bad_parameter", f"timezone: expected a name such as Europe/Berlin, found {name[:60]!r}")
+    from zoneinfo import ZoneInfo  # a hundredth of the start, for a question that few ask
+
     try:
         return ZoneInfo(name)
     except (ValueError, OSError, LookupError):  # a directory, or a ZoneInfoNotFoundError

@@ -10,6 +10,7 @@ _IMPORTED = re.compile(r"^import time:.*\| +(\S+)$")
 
 LATER = {
     "aiohttp.web",
+    "difflib",
     "importlib.metadata",
     "importlib.resources",
     "keyring",
@@ -17,9 +18,17 @@ LATER = {
     "tenacity",
     "xml",
     "zipfile",
+    "zoneinfo",
 }
+LATER |= {"claude_proxy.forwarding.again", "claude_proxy.observers.scrape"}
 OTHERS = {"claude_proxy.demo", "claude_proxy.doctor", "claude_proxy.service", "claude_proxy.statusline"}
-OTHERS |= {"claude_proxy.completion", "claude_proxy.explain", "claude_proxy.loopback_http", "claude_proxy.toggle"}
+OTHERS |= {
+    "claude_proxy.completion",
+    "claude_proxy.credentials.account",
+    "claude_proxy.explain",
+    "claude_proxy.loopback_http",
+    "claude_proxy.toggle",
+}
 
 
 async def test_what_is_needed_later_is_not_imported_when_it_serves(tmp_path: Path) -> None:
