@@ -109,7 +109,7 @@ class Running:
             if (code := self.process.poll()) is not None:
                 raise NotRunning(f"{self.name} ended with code {code}: {self.last_words()}")
             yield
-            time.sleep(0.02)
+            time.sleep(0.005)  # a part of the time to start, as it is measured
 
     def end(self) -> None:
         """Asks it to end and, where it does not, kills it and whatever it started."""
