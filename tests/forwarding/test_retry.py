@@ -1,4 +1,4 @@
-"""One target, tried again: when, how often, and with which waits. What is tried: test_attempt.py."""
+"""One target, tried again: when, and how often. The waits: test_again.py. What is tried: test_attempt.py."""
 
 import gc
 import time
@@ -144,24 +144,6 @@ async def test_a_spent_window_keeps_the_breaker_open_until_it_resets(tmp_path: P
     quota = told.exchange.attempts[0].quota
     assert quota is not None
     assert quota.status == "rejected"
-
-
-async def test_waits_are_doubled_up_to_their_bound_and_spread_a_little(tmp_path: Path, waits: list[float]) -> None:
-    retry = {"first_wait": "1s", "max_wait": "3s", "max_elapsed": "1h", "max_retries": 4}
-    async with (
-        StandIn(fails(529, "overloaded_error")) as claude,
-        forwarding(tmp_path, {"claude": claude}, retry=retry) as house,
-    ):
-        await house.ask(ASKS)
-    assert waits == [pytest.approx(seconds, rel=0.2) for seconds in (1, 2, 3, 3)]
-    assert len(set(waits)) == 4
-
-
-async def test_a_wait_that_the_upstream_names_is_waited_exactly(tmp_path: Path, waits: list[float]) -> None:
-    async with StandIn(says("hello")) as claude, forwarding(tmp_path, {"claude": claude}) as house:
-        claude.then(fails(429, "rate_limit_error", headers=[("retry-after", "7")]))
-        assert (await house.ask(ASKS)).status == 200
-    assert waits == [7.0]
 
 
 # --- what is left ----------------------------------------------------------------------------------------

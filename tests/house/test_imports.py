@@ -23,7 +23,12 @@ SERVER_NAMES = {"web", "web_protocol", "web_request", "web_response", "web_runne
 
 # keyring costs 60 ms and 25 MB, and most users never need it; aiohttp must find a cleaned environment. What leads to
 # the settings of every room costs 300 ms, asyncio 20, YAML 25: a command that only asks the daemon has 100 in all.
+# The daemon's start leaves out what no first request needs: a scrape's library, the retry loop, near words, time zones.
 WITHIN_FUNCTIONS = {
+    "assembly": {"claude_proxy.observers"},
+    "config.reader": {"difflib"},
+    "forwarding.retry": {"claude_proxy.forwarding.again"},
+    "web.stats": {"zoneinfo"},
     "credentials.keychain": {"keyring", "keyring.errors"},
     "credentials.key_store": {"keyring", "keyring.errors"},
     "commands.check": {"claude_proxy.config.load", "claude_proxy.config.older_names"},
