@@ -177,15 +177,13 @@ class Recorder(Observer):
                 self._trying(self._opened)
             while not self._stopping.is_set():
                 self._news.wait(max(0.0, self._next_prune - time.monotonic()))
+                self._news.clear()
                 if self._queue:
                     # What comes in this time goes into the same batch, unless it would hold much memory until then.
                     self._enough.wait(self.settings.flush_interval)
+                    self._enough.clear()
                     self._write_all()
-                    if not self._stopping.is_set():
-                        self._enough.clear()
-                else:
-                    self._let_go()
-                self._news.clear()
+                self._let_go()
                 if self._queue:
                     self._news.set()
             self._write_all()
@@ -194,7 +192,9 @@ class Recorder(Observer):
             _log.exception("the ledger's thread has ended because of a fault in claude-proxy")
 
     def _write_all(self) -> None:
-        while self._queue and self._write_batch():
+        """All that waits now. What comes meanwhile is gathered in its turn: each batch is a sync of the disk."""
+        until = self._put
+        while self._taken < until and self._write_batch():
             while self._ends_dropped:
                 self._begun.pop(self._ends_dropped.popleft(), None)
 
@@ -332,7 +332,7 @@ class Recorder(Observer):
                 self._tell("ledger_unusable", cause=str(error))
 
     def _let_go(self) -> None:
-        """One step of retention, while nothing waits to be written."""
+        """One step of retention, where it is time for one."""
         if time.monotonic() < self._next_prune:
             return
         more = False
