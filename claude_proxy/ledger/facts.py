@@ -11,7 +11,6 @@ import re
 
 import msgspec
 
-from claude_proxy.wire.json_parts import listed, opened, text, value
 from claude_proxy.wire.messages import Background, ClientRequest
 
 LONGEST_MESSAGE = 200
@@ -23,6 +22,22 @@ _INDENTED = 100  # bytes, at most, that lead up to those words in their line
 _DIRECTORY = re.compile(rb'(?:\\n|")[ \t-]*(?:Primary w|W)orking directory: ((?:[^"\\]|\\[^n])+)')
 _REMINDER = "<system-reminder>"
 _UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+
+
+class _Message(msgspec.Struct):
+    role: msgspec.Raw = msgspec.Raw()
+    content: msgspec.Raw = msgspec.Raw()
+
+
+class _Block(msgspec.Struct):
+    type: msgspec.Raw = msgspec.Raw()
+    text: msgspec.Raw = msgspec.Raw()
+
+
+_decode_list = msgspec.json.Decoder(list[msgspec.Raw]).decode
+_decode_message = msgspec.json.Decoder(_Message).decode
+_decode_blocks = msgspec.json.Decoder(list[_Block]).decode
+_decode_text = msgspec.json.Decoder(str).decode
 
 
 class Facts(msgspec.Struct, frozen=True):
@@ -45,11 +60,11 @@ def read_facts(request: ClientRequest) -> Facts:
     system = members.raw("system") or b""
     background = request.background
     try:
-        messages = listed(members.raw("messages")) or []
-        says = request.is_messages and background is None and request.agent_id is None
-        opening = _first_words(messages) if says else None
+        messages = _decode_list(members.raw("messages") or b"[]")
     except _UNREADABLE:
-        messages, opening = [], None
+        messages = []
+    says = request.is_messages and background is None and request.agent_id is None
+    opening = _first_words(messages) if says else None
     conversation = session
     if conversation is None and messages and request.is_messages:
         # Other clients name no session: how it begins is the same with each turn.
@@ -93,19 +108,19 @@ def _directory(system: bytes) -> str | None:
 def _first_words(messages: list[msgspec.Raw]) -> str | None:
     """What the user said first, in one line; not what the client has added."""
     for message in messages:
-        members = opened(message) or {}
-        if text(members.get("role")) != "user":
+        try:
+            opened = _decode_message(message)
+            if bytes(memoryview(opened.role)) != b'"user"':
+                continue
+            content = bytes(memoryview(opened.content))
+            texts = [content] if content[:1] == b'"' else map(_text_of, _decode_blocks(content))
+            for said in map(_decode_text, filter(None, texts)):
+                if not said.lstrip().startswith(_REMINDER):
+                    return " ".join(said[: LONGEST_MESSAGE * 4].split())[:LONGEST_MESSAGE] or None
+        except _UNREADABLE:
             continue
-        content = members.get("content")
-        blocks = listed(content)
-        texts = [text(content)] if blocks is None else [_text_of(block) for block in blocks]
-        for said in texts:
-            if said and not said.lstrip().startswith(_REMINDER):
-                return " ".join(said[: LONGEST_MESSAGE * 4].split())[:LONGEST_MESSAGE] or None
     return None
 
 
-def _text_of(block: msgspec.Raw) -> str | None:
-    members = opened(block) or {}
-    found = value(members.get("text")) if text(members.get("type")) == "text" else None
-    return found if isinstance(found, str) else None
+def _text_of(block: _Block) -> bytes | None:
+    return bytes(memoryview(block.text)) if bytes(memoryview(block.type)) == b'"text"' else None

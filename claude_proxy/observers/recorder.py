@@ -17,6 +17,7 @@ from typing import NamedTuple
 import msgspec
 
 from claude_proxy.exchange import Exchange, Observer
+from claude_proxy.ledger.cost import Cost
 from claude_proxy.ledger.settings import LedgerSettings
 from claude_proxy.ledger.store import Change, LedgerBusy, LedgerCorrupt, LedgerError, LedgerStore
 from claude_proxy.logline import say
@@ -37,11 +38,12 @@ _HURRIES = 4  # where more than this part of the queue's bounds waits, the threa
 
 
 class _Item(msgspec.Struct, frozen=True):
-    """An exchange that has begun, or has ended; `size` is about what it holds in memory, in bytes."""
+    """An exchange that has begun, or one that has ended and what it cost; `size` is about what it holds in memory, in
+    bytes."""
 
     exchange: Exchange
-    ended: bool
     size: int
+    cost: Cost | None = None
 
 
 class RecorderState(NamedTuple):
@@ -124,19 +126,19 @@ class Recorder(Observer):
     # --- on the event loop -------------------------------------------------------------------------------
 
     def began(self, exchange: Exchange) -> None:
-        self._hand_over(_Item(exchange, ended=False, size=len(exchange.request.body)))
+        self._hand_over(_Item(exchange, len(exchange.request.body)))
 
     def closed(self, exchange: Exchange) -> None:
         size = len(exchange.request.body)
         if exchange.transcript is not None:
             size += min(exchange.transcript.size, exchange.transcript.limit)
-        self._hand_over(_Item(exchange, ended=True, size=size))
+        self._hand_over(_Item(exchange, size, self._recording.cost(exchange)))
 
     def _hand_over(self, item: _Item) -> None:
         full = self._waiting >= self.settings.queue_records
         if full or (self._waiting and self._put_bytes - self._taken_bytes + item.size > self.settings.queue_size):
             self._dropped += 1
-            if item.ended:
+            if item.cost is not None:
                 self._ends_dropped.append(item.exchange.id)
             self._tell(
                 "ledger_records_dropped",
@@ -206,12 +208,14 @@ class Recorder(Observer):
     def _write_batch(self) -> bool:
         """Takes a batch off the queue when it is written, or given up; False where we are to stop before either."""
         items = self._batch()
-        ended = {item.exchange.id for item in items if item.ended}
+        ended = {item.exchange.id for item in items if item.cost is not None}
         # What has ended meanwhile is written once, whole.
-        changes = [self._change(item) if item.ended or item.exchange.id not in ended else None for item in items]
+        changes = [
+            self._change(item) if item.cost is not None or item.exchange.id not in ended else None for item in items
+        ]
         if self._trying(lambda: self._write([change for change in changes if change is not None])):
             told = zip(items, changes, strict=True)
-            self._written += sum(item.ended for item, change in told if change is not None)
+            self._written += sum(item.cost is not None for item, change in told if change is not None)
         elif self._stopping.is_set():
             return False
         else:
@@ -222,7 +226,7 @@ class Recorder(Observer):
             self._queue.popleft()
             self._taken_bytes += item.size
             self._taken += 1
-            if item.ended:
+            if item.cost is not None:
                 self._begun.pop(item.exchange.id, None)
         return True
 
@@ -249,8 +253,8 @@ class Recorder(Observer):
                 kept = self.settings
                 begun = self._recording.begun(exchange, bodies=kept.bodies, max_request=kept.max_request)
                 self._breathe()
-            if item.ended:
-                return self._recording.whole(exchange, begun, was_written=was_written)
+            if item.cost is not None:
+                return self._recording.whole(exchange, begun, item.cost, was_written=was_written)
             self._begun[exchange.id] = begun
             return self._recording.beginning(exchange, begun)
         except Exception as error:

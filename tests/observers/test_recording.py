@@ -25,7 +25,7 @@ def recording(*secrets: str) -> Recording:
 
 def whole(of: Exchange, *secrets: str, bodies: bool = True, was_written: bool = False) -> Change:
     made = recording(*secrets)
-    return made.whole(of, made.begun(of, bodies=bodies, max_request=1 << 20), was_written=was_written)
+    return made.whole(of, made.begun(of, bodies=bodies, max_request=1 << 20), PRICED, was_written=was_written)
 
 
 def answered(*blocks: bytes, limit: int = 1000, **fields: Any) -> Exchange:
