@@ -1,19 +1,20 @@
 """Changes on their way into an SQLite file, gathered by table: each table is written at once, and not row by row."""
 
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from msgspec.structs import replace
 
 from claude_proxy.ledger.blocks import EPOCH, Blocks
-from claude_proxy.ledger.packing import pack
+from claude_proxy.ledger.packing import pack_both
 from claude_proxy.ledger.pieces import Cut
-from claude_proxy.ledger.record import BODIES, Bodies, ExchangeRecord, Kept
+from claude_proxy.ledger.record import Bodies, ExchangeRecord, Kept
 from claude_proxy.ledger.redaction import Redaction
 from claude_proxy.ledger.rows import COLUMNS, KEY, SUMS, encoded, key, row, sums
 from claude_proxy.ledger.sqlite_file import rows_in
 from claude_proxy.ledger.store import Change
+from claude_proxy.wire.headers import Headers
 
 # What an exchange begins with does not change until its end: the indexes over it need not be written twice.
 _FIXED = {"id", "accepted", "endpoint", "asked_model", "session", "conversation", "agent"}
@@ -22,9 +23,10 @@ _EXCHANGE = "INSERT INTO exchange ({}, epoch, number) VALUES ({}?, ?) ON CONFLIC
     "?, " * len(COLUMNS),
     ", ".join(f'"{name}" = excluded."{name}"' for name in (*COLUMNS, "epoch") if name not in _FIXED),
 )
-_BODY = "INSERT INTO body (exchange, {}) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET {}".format(
-    ", ".join(BODIES), ", ".join(f"{name} = coalesce(excluded.{name}, {name})" for name in BODIES)
-)
+_BODY = """
+INSERT INTO body (exchange, request, answer) VALUES (?, ?, ?)
+ON CONFLICT DO UPDATE SET request = coalesce(excluded.request, request), answer = coalesce(excluded.answer, answer)
+"""
 _CONVERSATION = """
 INSERT INTO conversation (id, session, began, last, requests, first_message, project, model)
 VALUES (?1, ?2, ?3, ?3, 1, ?4, ?5, ?6)
@@ -80,7 +82,7 @@ class Batch:
         if there is not None and there.end is not None:
             return  # it has ended, and ends once
         epoch = int(record.accepted // EPOCH)
-        bodies, altered = self._bodies(change.bodies, cut, epoch, redaction)
+        request, answer, altered = self._bodies(change.bodies, cut, epoch, redaction)
         of_conversation = self._of_conversation(record, is_new=there is None)
         record = record if change.as_it_is else of_conversation
         if (altered or (there is not None and there.altered)) and not record.altered:
@@ -90,8 +92,8 @@ class Batch:
         number = self._last if there is None else there.number
         self._there[record.id] = _There(number, record.end, record.altered)
         self._exchange.append((*row(record), None if record.kept in {Kept.NONE, Kept.PRUNED} else epoch, number))
-        if bodies:
-            self._body.append((number, *map(bodies.get, BODIES)))
+        if request is not None or answer is not None:
+            self._body.append((number, request, answer))
         if record.end is not None:
             self._usage.append((*key(record), *sums(record)))
 
@@ -104,25 +106,16 @@ class Batch:
 
     def _bodies(
         self, bodies: Bodies | None, cut: Cut | None, epoch: int, redaction: Redaction
-    ) -> tuple[Mapping[str, bytes], bool]:
-        """The columns of the bodies that are there, and whether a secret was replaced in one."""
-        columns: dict[str, bytes] = {}
+    ) -> tuple[bytes | None, bytes | None, bool]:
+        """The columns of the request and of the answer, and whether a secret was replaced in one of their bodies."""
         if bodies is None:
-            return columns, False
-        if bodies.request_headers is not None:
-            columns["request_headers"] = pack(redaction(encoded(bodies.request_headers)))
-        if bodies.answer_headers is not None:
-            columns["answer_headers"] = pack(redaction(encoded(bodies.answer_headers)))
-        altered = False
-        if cut is not None:
-            stored = self._blocks.store(cut, epoch, redaction)
-            columns["request"] = stored.packed
-            altered = stored.altered
-        if bodies.answer is not None:
-            redaction.altered = False
-            columns["answer"] = pack(redaction(bodies.answer))
-            altered = altered or redaction.altered
-        return columns, altered
+            return None, None, False
+        recipe, altered = (None, False) if cut is None else self._blocks.store(cut, epoch, redaction)
+        request = pack_both(_clean_headers(bodies.request_headers, redaction), recipe)
+        headers = _clean_headers(bodies.answer_headers, redaction)
+        redaction.altered = altered
+        answer = pack_both(headers, None if bodies.answer is None else redaction(bodies.answer))
+        return request, answer, redaction.altered
 
     def _of_conversation(self, record: ExchangeRecord, *, is_new: bool) -> ExchangeRecord:
         """Takes note of the record in its conversation, which knows the project that the record may not name."""
@@ -136,3 +129,7 @@ class Batch:
             about = (of, record.session, record.accepted, record.first_message, record.project, record.asked_model)
             self._conversation.append((*about, leads))
         return record if record.project is not None or known is None else replace(record, project=known)
+
+
+def _clean_headers(headers: Headers | None, redaction: Redaction) -> bytes | None:
+    return None if headers is None else redaction(encoded(headers))

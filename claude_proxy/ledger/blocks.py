@@ -4,8 +4,6 @@ import sqlite3
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
-import msgspec
-
 from claude_proxy.ledger.packing import pack, unpack
 from claude_proxy.ledger.pieces import Cut
 from claude_proxy.ledger.recipe import Recipe
@@ -18,16 +16,10 @@ EPOCH = 6 * 3600
 _REMEMBERED = 8192  # blocks, which take 2 MB
 
 
-class Stored(msgspec.Struct, frozen=True):
+class Stored(NamedTuple):
     """A body as it was stored: its recipe, and whether a secret was replaced in it or in one of its blocks."""
 
-    packed: bytes
-    altered: bool
-
-
-class _Block(NamedTuple):
-    number: int
-    epoch: int
+    recipe: bytes
     altered: bool
 
 
@@ -42,7 +34,9 @@ class Blocks:
     def __init__(self, connection: sqlite3.Connection, breathe: Callable[[], object]) -> None:
         self._connection = connection
         self._breathe = breathe
-        self._known: dict[bytes, _Block] = {}
+        self._known: dict[bytes, int] = {}  # numbers by hash
+        self._epochs: dict[int, int] = {}  # of these, by number
+        self._altered: set[int] = set()
         self._version = 0
         self._last = 0
         self._new: list[tuple[int, bytes, int, bool]] = []
@@ -51,54 +45,54 @@ class Blocks:
 
     def forget(self) -> None:
         self._known.clear()
+        self._epochs.clear()
+        self._altered.clear()
 
     def look_up(self, cuts: Iterable[Cut]) -> None:
         """Finds which of their blocks are there."""
         connection = self._connection
         version: int = connection.execute("PRAGMA data_version").fetchone()[0]
         if version != self._version or len(self._known) > _REMEMBERED:
-            self._known.clear()
+            self.forget()
             self._version = version
         last = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'block'").fetchone()
         self._last = last[0] if last else 0
         self._new, self._contents, self._used_again = [], [], []
-        unknown = {name for cut in cuts for name in cut.hashes if name not in self._known}
+        unknown = set[bytes]().union(*[cut.hashes for cut in cuts]).difference(self._known)
         question = "SELECT hash, number, epoch, altered FROM block WHERE hash IN"
         for name, number, epoch, altered in rows_in(connection, question, unknown):
-            self._known[name] = _Block(number, epoch, bool(altered))
+            self._remember(name, number, epoch, altered=altered)
+
+    def _remember(self, name: bytes, number: int, epoch: int, *, altered: bool) -> None:
+        self._known[name] = number
+        self._epochs[number] = epoch
+        if altered:
+            self._altered.add(number)
 
     def store(self, cut: Cut, epoch: int, redaction: Redaction) -> Stored:
         """Takes a body whose blocks were looked up, and writes it as its recipe."""
-        blocks = [self._known.get(name) for name in cut.hashes]
-        used = [
-            block if block is not None and block.epoch >= epoch else self._use(cut, at, epoch, redaction)
-            for at, block in enumerate(blocks)
-        ]
+        # A conversation has hundreds of blocks, and few of them are new: all of them are only looked at together.
+        if not self._known.keys() >= set(cut.hashes):
+            for at, name in enumerate(cut.hashes):
+                if name not in self._known:
+                    self._add(name, cut.content(at), epoch, redaction)
+        numbers = [*map(self._known.__getitem__, cut.hashes)]
+        if min(map(self._epochs.__getitem__, numbers), default=epoch) < epoch:
+            again = [number for number in set(numbers) if self._epochs[number] < epoch]
+            self._epochs.update(dict.fromkeys(again, epoch))
+            self._used_again += [(epoch, number) for number in again]
         redaction.altered = False
-        packed = Recipe.of(cut.body, cut.pieces, [block.number for block in used]).packed(redaction)
-        altered = [block.altered for block in used]
-        return Stored(packed, redaction.altered or any(altered))
+        recipe = Recipe.of(cut, numbers, redaction).written()
+        return Stored(recipe, redaction.altered or not self._altered.isdisjoint(numbers))
 
-    def _use(self, cut: Cut, at: int, epoch: int, redaction: Redaction) -> _Block:
-        """A block that is new, or was not used since an earlier epoch."""
-        name = cut.hashes[at]
-        block = self._known.get(name)  # it may stand in this body twice
-        if block is None:
-            block = self._add(name, cut.pieces[at].of(cut.body), epoch, redaction)
-        elif block.epoch < epoch:
-            block = self._known[name] = block._replace(epoch=epoch)
-            self._used_again.append((epoch, block.number))
-        return block
-
-    def _add(self, name: bytes, content: bytes, epoch: int, redaction: Redaction) -> _Block:
+    def _add(self, name: bytes, content: bytes, epoch: int, redaction: Redaction) -> None:
         redaction.altered = False
         packed = pack(redaction(content))
         self._last += 1
-        block = self._known[name] = _Block(self._last, epoch, redaction.altered)
-        self._new.append((block.number, name, epoch, block.altered))
-        self._contents.append((block.number, packed))
+        self._remember(name, self._last, epoch, altered=redaction.altered)
+        self._new.append((self._last, name, epoch, redaction.altered))
+        self._contents.append((self._last, packed))
         self._breathe()
-        return block
 
     def write(self) -> None:
         connection = self._connection
@@ -107,11 +101,11 @@ class Blocks:
         connection.executemany("UPDATE block SET epoch = ? WHERE number = ?", self._used_again)
 
 
-def body_of(connection: sqlite3.Connection, packed: bytes) -> bytes:
-    """A body put together again. Raises ValueError where a block is missing or damaged."""
-    recipe = Recipe.read(packed)
+def body_of(connection: sqlite3.Connection, written: bytes) -> bytes:
+    """A body put together again from its recipe. Raises ValueError where a block is missing or damaged."""
+    recipe = Recipe.read(written)
     question = "SELECT block, packed FROM content WHERE block IN"
-    contents = {number: unpack(data) for number, data in rows_in(connection, question, set(recipe.blocks))}
+    contents = {number: unpack(data) for number, data in rows_in(connection, question, set(recipe.numbers))}
     try:
         return recipe.body(contents.__getitem__)
     except KeyError as missing:

@@ -5,7 +5,6 @@ short text has nothing to refer to. The dictionary is part of the ledger's forma
 """
 
 import zlib
-from collections.abc import Iterable
 from functools import cache
 
 _SHORT = 16 << 10  # bytes, up to which the dictionary pays
@@ -53,7 +52,6 @@ _DICTIONARY = (
     b'event: content_block_delta\ndata: {"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":"'
 )
 
-_IN_ONE_BYTE = [bytes([number]) for number in range(0x80)]
 _PLAIN, _DEFLATED, _WITH_DICTIONARY = b"p", b"z", b"d"
 
 
@@ -88,33 +86,16 @@ def unpack(packed: bytes) -> bytes:
     return rest
 
 
-def varints(numbers: Iterable[int]) -> bytes:
-    """Whole numbers from 0 as LEB128: seven bits a byte, the small ones in one."""
-    return b"".join([_IN_ONE_BYTE[number] if number < 0x80 else _varint(number) for number in numbers])
+def pack_both(headers: bytes | None, body: bytes | None) -> bytes | None:
+    """Headers, which are one line, and what came with them, packed as one. None where there is neither."""
+    if headers is None and body is None:
+        return None
+    return pack((headers or b"") if body is None else b"%b\n%b" % (headers or b"", body))
 
 
-def _varint(number: int) -> bytes:
-    written = bytearray()
-    while number > 0x7F:
-        written.append(number & 0x7F | 0x80)
-        number >>= 7
-    written.append(number)
-    return bytes(written)
-
-
-def read_varints(packed: bytes, count: int, at: int = 0) -> tuple[list[int], int]:
-    """So many numbers from there, and where they end. Raises ValueError where the bytes end before."""
-    numbers = []
-    for _ in range(count):
-        number = shift = 0
-        while True:
-            if at >= len(packed):
-                raise ValueError("packed numbers are damaged")
-            byte = packed[at]
-            at += 1
-            number |= (byte & 0x7F) << shift
-            shift += 7
-            if byte < 0x80:
-                break
-        numbers.append(number)
-    return numbers, at
+def unpack_both(packed: bytes | None) -> tuple[bytes | None, bytes | None]:
+    """The other way. Raises ValueError as `unpack`."""
+    if packed is None:
+        return None, None
+    headers, line_ends, body = unpack(packed).partition(b"\n")
+    return headers or None, body if line_ends else None

@@ -5,76 +5,65 @@ hundred of them take some hundred bytes, so that the recipes of a conversation s
 """
 
 from collections.abc import Callable, Sequence
+from itertools import accumulate, chain, pairwise
+from operator import sub
 
 import msgspec
 
-from claude_proxy.ledger.packing import pack, read_varints, unpack, varints
-from claude_proxy.ledger.pieces import Piece
-
-_NO_HOLE = (0,)
+from claude_proxy.ledger.pieces import Cut
 
 
-class Recipe(msgspec.Struct, frozen=True):
-    """`gaps` are the bytes before each block and behind the last one: one more than there are `blocks`. `holes` says
-    for each block where in it something is put in, and what; None for most."""
+class Recipe(msgspec.Struct, frozen=True, array_like=True):
+    """`blocks` are numbers, each as the difference to the one before; `gaps` are lengths of what stands before each
+    block and behind the last one: one more than there are blocks. `marks` are lengths of what is put into each block,
+    0 for most, and `places` say where. `text` is all that, the gaps and then the marks."""
 
-    blocks: tuple[int, ...]
-    gaps: tuple[bytes, ...]
-    holes: tuple[tuple[int, bytes] | None, ...]
-
-    @classmethod
-    def of(cls, body: bytes, pieces: Sequence[Piece], blocks: Sequence[int]) -> "Recipe":
-        """For a body whose pieces are these blocks."""
-        starts, ends = [piece.start for piece in pieces], [piece.end for piece in pieces]
-        gaps = [body[end:start] for end, start in zip([0, *ends], [*starts, len(body)], strict=True)]
-        holes = [None if hole is None else (hole[0] - start, body[hole[0] : hole[1]]) for start, _, hole in pieces]
-        return cls(tuple(blocks), tuple(gaps), tuple(holes))
-
-    def packed(self, clean: Callable[[bytes], bytes] = bytes) -> bytes:
-        """`clean` takes secrets out of what lies between the blocks, and keeps its length."""
-        differences = [block - before for before, block in zip((0, *self.blocks), self.blocks, strict=False)]
-        numbers = [len(self.blocks)]
-        numbers += [number * 2 if number >= 0 else -number * 2 - 1 for number in differences]
-        numbers += map(len, self.gaps)
-        for hole in self.holes:
-            numbers += _NO_HOLE if hole is None else (hole[0], len(hole[1]))
-        text = b"".join((*self.gaps, *(hole[1] for hole in self.holes if hole)))
-        return pack(varints(numbers) + clean(text))
+    blocks: list[int]
+    gaps: list[int]
+    places: list[int]
+    marks: list[int]
+    text: bytes
 
     @classmethod
-    def read(cls, packed: bytes) -> "Recipe":
+    def of(cls, cut: Cut, blocks: Sequence[int], clean: Callable[[bytes], bytes] = bytes) -> "Recipe":
+        """For a body whose pieces are these blocks; `clean` takes secrets out of what lies between them, and keeps its
+        length."""
+        text = b"".join((*cut.gaps, cut.rest, *cut.marks))
+        gaps = [*map(len, cut.gaps), len(cut.rest)]
+        differences = list(map(sub, blocks, chain((0,), blocks)))
+        return cls(differences, gaps, cut.places, list(map(len, cut.marks)), clean(text))
+
+    def written(self) -> bytes:
+        return _encode(self)
+
+    @classmethod
+    def read(cls, written: bytes) -> "Recipe":
         """Raises ValueError where it is none."""
-        whole = unpack(packed)
-        (count,), at = read_varints(whole, 1)
-        differences, at = read_varints(whole, count, at)
-        lengths, at = read_varints(whole, count + 1, at)
-        places: list[tuple[int, int] | None] = []
-        for _ in range(count):
-            (place,), at = read_varints(whole, 1, at)
-            if place:
-                (length,), at = read_varints(whole, 1, at)
-                places.append((place, length))
-            else:
-                places.append(None)
-        blocks, block = [], 0
-        for number in differences:
-            block += number // 2 if number % 2 == 0 else -(number + 1) // 2
-            blocks.append(block)
-        gaps = []
-        for length in lengths:
-            gaps.append(whole[at : at + length])
-            at += length
-        holes: list[tuple[int, bytes] | None] = []
-        for one in places:
-            holes.append(one and (one[0], whole[at : at + one[1]]))
-            at += one[1] if one else 0
-        return cls(tuple(blocks), tuple(gaps), tuple(holes))
+        try:
+            recipe = _decode(written)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            raise ValueError("the recipe of a body is damaged") from None
+        many = {len(recipe.blocks), len(recipe.gaps) - 1, len(recipe.places), len(recipe.marks)}
+        if len(many) > 1 or len(recipe.text) != sum(recipe.gaps) + sum(recipe.marks):
+            raise ValueError("the recipe of a body is damaged")
+        return recipe
+
+    @property
+    def numbers(self) -> list[int]:
+        """Those of the blocks."""
+        return list(accumulate(self.blocks))
 
     def body(self, content: Callable[[int], bytes]) -> bytes:
         """The body again, byte for byte; `content` gives a block's."""
-        parts = []
-        for gap, block, hole in zip(self.gaps, self.blocks, self.holes, strict=False):
-            parts.append(gap)
-            block_bytes = content(block)
-            parts += (block_bytes,) if hole is None else (block_bytes[: hole[0]], hole[1], block_bytes[hole[0] :])
-        return b"".join((*parts, self.gaps[-1]))
+        ends = list(accumulate((*self.gaps, *self.marks), initial=0))
+        texts = [self.text[start:end] for start, end in pairwise(ends)]
+        gaps, marks = texts[: len(self.gaps)], texts[len(self.gaps) :]
+        parts: list[bytes] = []
+        for gap, number, place, mark in zip(gaps, self.numbers, self.places, marks, strict=False):
+            block = content(number)
+            parts += (gap, block[:place], mark, block[place:])
+        return b"".join((*parts, gaps[-1]))
+
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(Recipe).decode

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from claude_proxy.ledger.blocks import body_of
-from claude_proxy.ledger.packing import unpack
+from claude_proxy.ledger.packing import unpack_both
 from claude_proxy.ledger.record import Bodies, ExchangeRecord
 from claude_proxy.ledger.retention import used
 from claude_proxy.ledger.rows import COLUMNS, KEY, SUMS, record
@@ -93,20 +93,16 @@ class SqliteReader:
                 return None
             found = connection.execute(
                 """
-                SELECT request_headers, request, answer_headers, answer
+                SELECT request, answer
                 FROM exchange LEFT JOIN body ON exchange = number WHERE id = ?
                 """,
                 (of,),
             ).fetchone()
             if found is None:
                 return None
-            request_headers, request, answer_headers, answer = found
-            return Bodies(
-                _headers(request_headers),
-                None if request is None else body_of(connection, request),
-                _headers(answer_headers),
-                None if answer is None else unpack(answer),
-            )
+            (request_headers, recipe), (answer_headers, answer) = map(unpack_both, found)
+            request = None if recipe is None else body_of(connection, recipe)
+            return Bodies(_headers(request_headers), request, _headers(answer_headers), answer)
 
     def totals(self, where: Filter, by: Sequence[By] = ()) -> list[Total]:
         conditions: list[str] = ["1"]
@@ -201,10 +197,10 @@ class SqliteReader:
                 "SELECT id, request, answer FROM exchange JOIN body ON exchange = number"
             ):
                 try:
-                    if request is not None:
-                        body_of(connection, request)
-                    if answer is not None:
-                        unpack(answer)
+                    _, recipe = unpack_both(request)
+                    if recipe is not None:
+                        body_of(connection, recipe)
+                    unpack_both(answer)
                 except ValueError as error:
                     found.append(f"{of}: {error}")
             return found
@@ -290,8 +286,8 @@ def _conditions(where: Filter) -> tuple[list[str], list[Any]]:
     return conditions, values
 
 
-def _headers(packed: bytes | None) -> Headers | None:
-    return None if packed is None else tuple((key, value) for key, value in json.loads(unpack(packed)))
+def _headers(line: bytes | None) -> Headers | None:
+    return None if line is None else tuple((key, value) for key, value in json.loads(line))
 
 
 def _size(path: str) -> int:

@@ -93,7 +93,7 @@ def conversation(turns: int, text: str = "something that was said, at some lengt
         {"role": ("user", "assistant")[turn % 2], "content": [{"type": "text", "text": f"{turn}: {text}"}]}
         for turn in range(turns)
     ]
-    system = [{"type": "text", "text": "a system prompt of some length, " * 5}]
+    system = [{"type": "text", "text": "a system prompt of some length, " * 150}]
     return json.dumps({"model": "claude-opus-4-8", "system": system, "messages": messages, "stream": True}).encode()
 
 

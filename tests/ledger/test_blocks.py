@@ -22,11 +22,11 @@ def connection(tmp_path: Path) -> Iterator[sqlite3.Connection]:
 
 
 def store(connection: sqlite3.Connection, body: bytes, epoch: int, *secrets: str) -> bytes:
-    blocks, cut = Blocks(connection, lambda: None), Cut(body)
+    blocks, cut = Blocks(connection, lambda: None), Cut.of(body)
     blocks.look_up([cut])
     stored = blocks.store(cut, epoch, Redaction(frozenset(secrets)))
     blocks.write()
-    return stored.packed
+    return stored.recipe
 
 
 def epochs(connection: sqlite3.Connection) -> list[int]:
@@ -43,17 +43,17 @@ def test_a_block_is_of_the_latest_epoch_in_which_it_was_used(connection: sqlite3
 
 def test_more_blocks_than_fit_into_one_question(connection: sqlite3.Connection) -> None:
     body = conversation(700)
-    packed = store(connection, body, 1)
+    recipe = store(connection, body, 1)
     store(connection, body, 1)
     assert len(epochs(connection)) == 701
-    assert body_of(connection, packed) == body
+    assert body_of(connection, recipe) == body
 
 
 def test_a_block_that_is_missing_is_told(connection: sqlite3.Connection) -> None:
-    packed = store(connection, conversation(3), 1)
+    recipe = store(connection, conversation(3), 1)
     connection.execute("DELETE FROM content WHERE block = 2")
     with pytest.raises(ValueError, match="block 2 of a body is missing"):
-        body_of(connection, packed)
+        body_of(connection, recipe)
 
 
 def test_a_block_with_a_mark_of_the_cache_keeps_its_place_when_a_secret_is_replaced(

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from claude_proxy.ledger.pieces import SHORTEST, Cut, Cuts
+from claude_proxy.ledger.pieces import SHORTEST, UNCUT, Cut, Cuts, digest
 from claude_proxy.wire.messages import BadBody, Members
 from tests.ledger.made_records import bodies, conversation
 
@@ -14,10 +14,14 @@ LONG = "words that are long enough to be a piece of their own, and some more"
 MARK = {"type": "ephemeral", "ttl": "1h"}
 
 
+def contents(cut: Cut) -> list[bytes]:
+    """Those of its pieces."""
+    return [cut.content(number) for number in range(len(cut.hashes))]
+
+
 def texts(body: object) -> list[str]:
     """The pieces of a body, as text."""
-    written = json.dumps(body).encode()
-    return [piece.of(written).decode() for piece in Cut(written).pieces]
+    return [content.decode() for content in contents(Cut.of(json.dumps(body).encode()))]
 
 
 def test_system_tools_and_contents_are_pieces() -> None:
@@ -51,39 +55,41 @@ def test_a_mark_that_only_looks_like_one_stays() -> None:
     [b"{", b"no JSON at all", b"[1, 2]", b'"text"', b'{"messages": 1, "system": null}', b'{"messages": [[[' * 9000],
 )
 def test_what_is_no_conversation_is_one_piece(body: bytes) -> None:
-    (piece,) = Cut(body).pieces
-    assert piece.of(body) == body
+    assert contents(Cut.of(body)) == [body]
 
 
 def test_nothing_has_no_pieces() -> None:
-    assert Cut(b"").pieces == []
+    assert Cut.of(b"").hashes == []
 
 
 def test_members_that_stand_twice_are_both_cut() -> None:
     body = b'{"system": "%b", "system": "%b"}' % (LONG.encode(), LONG.upper().encode())
-    assert [piece.of(body) for piece in Cut(body).pieces] == [f'"{LONG}"'.encode(), f'"{LONG.upper()}"'.encode()]
+    assert contents(Cut.of(body)) == [f'"{LONG}"'.encode(), f'"{LONG.upper()}"'.encode()]
 
 
 @given(body=bodies)
-def test_pieces_lie_in_order_and_holes_within_them(body: bytes) -> None:
-    at = 0
-    pieces = Cut(body).pieces
-    for piece in pieces:
-        assert at <= piece.start < piece.end <= len(body)
-        assert piece.hole is None or piece.start < piece.hole[0] < piece.hole[1] < piece.end
-        assert piece.end - piece.start >= SHORTEST or len(pieces) == 1
-        at = piece.end
+def test_pieces_lie_in_order_and_marks_within_them(body: bytes) -> None:
+    cut = Cut.of(body)
+    parts = []
+    columns = zip(contents(cut), cut.hashes, cut.gaps, cut.sizes, cut.places, cut.marks, strict=True)
+    for content, name, gap, size, place, mark in columns:
+        assert name == digest(content)
+        assert size >= SHORTEST or len(cut.hashes) == 1
+        assert len(content) + len(mark) == size
+        assert 0 < place < len(content) if mark else place == 0
+        parts += [gap, content[:place], mark, content[place:]]
+    assert b"".join([*parts, cut.rest]) == body
 
 
 def test_it_breathes_between_pieces() -> None:
     breaths: list[None] = []
     body = {"messages": [{"content": [{"type": "text", "text": LONG}]} for _ in range(50)]}
-    Cut(json.dumps(body).encode(), breathe=lambda: breaths.append(None))
+    Cut.of(json.dumps(body).encode(), breathe=lambda: breaths.append(None))
     assert len(breaths) >= 50
 
 
-def told(cut: Cut) -> list[tuple[bytes, bytes]]:
-    return list(zip([piece.of(cut.body) for piece in cut.pieces], cut.hashes, strict=True))
+def told(cut: Cut) -> tuple[object, ...]:
+    return cut.hashes, contents(cut), cut.gaps, cut.sizes, cut.places, cut.marks, cut.rest
 
 
 def listing(*items: str, system: str = "") -> bytes:
@@ -110,8 +116,7 @@ MARKED = json.dumps(
 @example(earlier=listing(A), body=listing(A)[:-20])
 @example(earlier=b'{"tools": [1], "tools": ["%b"]}' % (b"x" * 80), body=b'{"tools": ["%b"], "tools": []}' % (b"x" * 80))
 def test_with_an_earlier_body_a_cut_is_the_same(earlier: bytes, body: bytes) -> None:
-    assert told(Cut(body, Cut(earlier))) == told(Cut(body))
-    assert Cut(body, Cut(earlier)).pieces == Cut(body).pieces
+    assert told(Cut.of(body, Cut.of(earlier))) == told(Cut.of(body))
 
 
 @given(body=bodies)
@@ -120,8 +125,8 @@ def test_with_members_that_are_known_a_cut_is_the_same(body: bytes) -> None:
         members = Members(body)
     except BadBody:
         return
-    assert Cut(body, members=members).pieces == Cut(body).pieces
-    assert Cut(b" " + body, members=members).pieces == Cut(b" " + body).pieces, "of another text they do not count"
+    assert told(Cut.of(body, members=members)) == told(Cut.of(body))
+    assert told(Cut.of(b" " + body, members=members)) == told(Cut.of(b" " + body)), "of another text they do not count"
 
 
 @given(data=st.data())
@@ -132,9 +137,14 @@ def test_a_conversation_that_goes_on_is_cut_the_same_with_and_without_what_came_
         body = listing(
             *data.draw(st.lists(st.sampled_from(messages), max_size=6)), system=data.draw(st.text("ab", max_size=1))
         )
-        cut = cuts.cut(body, "conversation")
-        assert cut.pieces == Cut(body).pieces
-        assert cut.hashes == Cut(body).hashes
+        body += b" " * UNCUT
+        assert told(cuts.cut(body, "conversation")) == told(Cut.of(body))
+
+
+def test_a_short_body_is_not_cut() -> None:
+    body = listing(A, B, C)
+    cut = Cuts().cut(body, "conversation")
+    assert (cut.hashes, cut.rest) == ([], body)
 
 
 def test_what_came_before_is_not_looked_into_again() -> None:
@@ -162,5 +172,5 @@ def test_bodies_are_remembered_within_a_bound() -> None:
 def test_members_of_another_text_are_not_taken_for_the_bodys() -> None:
     body = b'{"system":"%b","messages":[]}' % (b"x" * 100)
     others = Members(b'{"system":"%b","messages":[]}' % (b"x" * 200))
-    assert Cut(body, members=others).pieces == Cut(body).pieces
-    assert Cut(body, members=Members(body)).pieces == Cut(body).pieces
+    assert told(Cut.of(body, members=others)) == told(Cut.of(body))
+    assert told(Cut.of(body, members=Members(body))) == told(Cut.of(body))

@@ -44,11 +44,10 @@ CREATE INDEX exchange_not_complete ON exchange (accepted, number) WHERE "end" <>
 CREATE INDEX exchange_epoch ON exchange (epoch, number) WHERE epoch IS NOT NULL;
 CREATE INDEX exchange_unfinished ON exchange (accepted) WHERE "end" IS NULL;
 
+-- Each a line of headers and what came with them: of the request a recipe, which is blocks and what lies between them.
 CREATE TABLE body (
     exchange INTEGER PRIMARY KEY,
-    request_headers BLOB,
-    request BLOB,             -- a recipe: blocks, and what lies between them
-    answer_headers BLOB,
+    request BLOB,
     answer BLOB
 );
 
