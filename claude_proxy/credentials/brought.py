@@ -2,6 +2,7 @@
 
 import re
 from functools import lru_cache
+from operator import itemgetter
 
 from claude_proxy.credentials.credential import client_secrets
 from claude_proxy.logline import SHORTEST_SECRET
@@ -16,6 +17,8 @@ _HARMLESS = re.compile(
     r"(?:(?:accept|anthropic|content|x-claude-code|x-stainless)(?:-.+)?|connection|host|user-agent|x-app)"
 )
 
+_NAME = itemgetter(0)  # of a header
+
 
 @lru_cache(maxsize=512)
 def is_harmless(name: str) -> bool:
@@ -29,11 +32,20 @@ def harmless(headers: Headers) -> Headers:
     return tuple((key, value) for key, value in headers if is_harmless(canonical(key)))
 
 
+@lru_cache(maxsize=128)
+def telling(names: tuple[str, ...]) -> tuple[int, ...]:
+    """Where among the names of a request's headers those stand that may hold a secret; a client sends the same names
+    in the same order with each request."""
+    return tuple(place for place, name in enumerate(names) if not is_harmless(canonical(name)))
+
+
 def brought_secrets(request: ClientRequest) -> set[str]:
     """All that the client sent with it, and that is long enough to be told from a word."""
-    telling = [(name, value) for key, value in request.headers if not is_harmless(name := canonical(key))]
-    secrets = {secret for _, secret in client_secrets(tuple(telling))} | hidden_values(request.query)
-    for name, value in telling:
+    headers = request.headers
+    names = tuple(map(_NAME, headers))
+    found = [(canonical(names[place]), headers[place][1]) for place in telling(names)]
+    secrets = {secret for _, secret in client_secrets(tuple(found))} | hidden_values(request.query)
+    for name, value in found:
         if name == "cookie":
             secrets.update((value, *(part.partition("=")[2].strip() for part in value.split(";"))))
         else:

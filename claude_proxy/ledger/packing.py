@@ -13,8 +13,15 @@ _LEVEL = 3  # the last that looks for no better match behind each: half of level
 _SHORT_WINDOW, _SHORT_MEMORY = 13, 6
 
 _DICTIONARY = (
-    b'"attempts":[{"upstream":"minimax","model":"MiniMax-M","credential":"client","started_ms":,"ended_ms":,"status":'
-    b'"rate_limit":{"requests-limit":"","requests-remaining":"","tokens-limit":"","tokens-remaining":"","tokens-reset"'
+    b'"failure":"rate_limit","cause":"","background":"title","parent_agent":"'
+    b'{"method":"POST","query":"beta=true","stream":true,"message_count":1,"user_agent":"claude-cli/2.1.197 (external, '
+    b'cli)","content_type":"application/json","upstream_request_id":"req_011","route":"everything","credential":"client"'
+    b',"first_byte_ms":1,"attempts":[{"upstream":"minimax","model":"MiniMax-M","credential":"env:MINIMAX_API_KEY",'
+    b'"started_ms":0,"ended_ms":1,"status":200}],"attempts":[{"upstream":"claude","model":"claude-opus-4-8","credential"'
+    b':"client","started_ms":0,"ended_ms":1,"status":200}],"stop_reason":"end_turn","stop_reason":"tool_use",'
+    b'"price_source":"genai-prices 0.","price_dated":"2026-","rate_limit":{"requests-limit":"","requests-remaining":"",'
+    b'"tokens-limit":"","tokens-remaining":"","tokens-reset"},"request_bytes":1,"answer_bytes":1,"usage":{"service_tier":'
+    b'"standard"}}'
     b'"unified-status":"allowed","unified-reset":"1","unified-representative-claim":"five_hour","unified-5h-status":'
     b'"allowed","unified-5h-utilization":"0.","unified-5h-reset":"","unified-7d-status":"allowed_warning",'
     b'"unified-7d-utilization":"0.","unified-7d-reset":"","unified-overage-status":"rejected",'

@@ -19,7 +19,7 @@ class Kept(StrEnum):
     PRUNED = "pruned"
 
 
-class AttemptRecord(msgspec.Struct, frozen=True):
+class AttemptRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     """One try at one upstream. Times are milliseconds since the request arrived.
 
     `failure` is the kind of failure, `cause` its words without any secret. `usage` is what a message that was being

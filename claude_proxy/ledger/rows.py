@@ -40,25 +40,30 @@ COLUMNS = (*_PLAIN_COLUMNS, *COUNTS, "more")
 SUMS = tuple(name for name in Total.__struct_fields__ if name != "key")
 KEY = tuple(str(by) for by in By)
 
-_MORE_FIELDS = tuple(
-    name
-    for name in ExchangeRecord.__struct_fields__
-    if name not in {*_PLAIN_COLUMNS, "number", "usage", "attempts", "first_message"}
-)
-_MORE_OF_USAGE = ("service_tier", "speed", "inference_geo")
+_BESIDE = {*_PLAIN_COLUMNS, "number", "usage", "first_message"}
+_MORE_FIELDS = tuple(name for name in ExchangeRecord.__struct_fields__ if name not in _BESIDE)
+_MORE_OF_USAGE = ("service_tier", "speed", "inference_geo", "iterations")
 _OF_ATTEMPT = AttemptRecord.__struct_fields__
 _DEFAULTS = ExchangeRecord("", 0.0, "", "")
-
 
 _plain = attrgetter(*_PLAIN_COLUMNS)
 _counts = attrgetter(*COUNTS)
 _more_fields = attrgetter(*_MORE_FIELDS)
-_NOT_SAID = dict(zip(_MORE_FIELDS, _more_fields(_DEFAULTS), strict=True))
+_more_of_usage = attrgetter(*_MORE_OF_USAGE)
+_MoreOfUsage = msgspec.defstruct("_MoreOfUsage", [(name, Any, None) for name in _MORE_OF_USAGE], omit_defaults=True)
+_More = msgspec.defstruct(
+    "_More",
+    # The method is always said: the one field that a record cannot be without.
+    [("method", Any), *((name, Any, getattr(_DEFAULTS, name)) for name in _MORE_FIELDS[1:]), ("usage", Any, None)],
+    omit_defaults=True,
+)
+assert _MORE_FIELDS[0] == "method"
 
 
 def row(record: ExchangeRecord) -> tuple[Any, ...]:
     """The values of COLUMNS."""
-    return (*_plain(record), *_counts(record.usage), pack(encoded(_more(record))))
+    more = _More(*_more_fields(record), usage=_MoreOfUsage(*_more_of_usage(record.usage)))
+    return (*_plain(record), *_counts(record.usage), pack(encoded(more)))
 
 
 def key(record: ExchangeRecord) -> tuple[Any, ...]:
@@ -98,7 +103,7 @@ def encoded(what: object) -> bytes:
     try:
         return msgspec.json.encode(what)
     except (UnicodeEncodeError, TypeError):
-        return json.dumps(what, separators=(",", ":")).encode()
+        return json.dumps(what, separators=(",", ":"), default=msgspec.to_builtins).encode()
 
 
 def record(number: int, values: Sequence[Any]) -> ExchangeRecord:
@@ -119,28 +124,9 @@ def record(number: int, values: Sequence[Any]) -> ExchangeRecord:
         raise ValueError(f"a record is damaged: {type(error).__name__}") from None
 
 
-def _more(of: ExchangeRecord) -> dict[str, Any]:
-    values = zip(_NOT_SAID.items(), _more_fields(of), strict=True)
-    more = {name: value for (name, not_said), value in values if value != not_said}
-    more.setdefault("method", of.method)
-    if "rate_limit" in more:
-        more["rate_limit"] = dict(of.rate_limit)
-    if of.attempts:
-        more["attempts"] = [attempt_shown(attempt) for attempt in of.attempts]
-    if beside := _usage_beside(of.usage):
-        more["usage"] = beside
-    return more
-
-
 def usage_shown(usage: Usage) -> dict[str, Any]:
     """What is said of it, as JSON can write it."""
-    shown = {name: value for name, value in zip(COUNTS, _counts(usage), strict=True) if value is not None}
-    return shown | _usage_beside(usage)
-
-
-def _usage_beside(usage: Usage) -> dict[str, Any]:
-    """What is said beside the counts."""
-    shown: dict[str, Any] = {name: value for name in _MORE_OF_USAGE if (value := getattr(usage, name)) is not None}
+    shown = {name: value for name in (*COUNTS, *_MORE_OF_USAGE) if (value := getattr(usage, name)) is not None}
     if usage.iterations is not None:
         shown["iterations"] = [
             {"kind": one.kind, "model": one.model, "usage": usage_shown(one.usage)} for one in usage.iterations

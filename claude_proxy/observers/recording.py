@@ -2,11 +2,12 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
+from operator import itemgetter
 
 import msgspec
 from msgspec.structs import replace
 
-from claude_proxy.credentials.brought import brought_secrets, is_harmless
+from claude_proxy.credentials.brought import brought_secrets, telling
 from claude_proxy.exchange import Attempt, Exchange
 from claude_proxy.ledger.cost import Cost
 from claude_proxy.ledger.facts import few_facts, read_facts
@@ -21,6 +22,7 @@ _NEVER_KEPT = frozenset({"cookie", "set-cookie", "set-cookie2"})
 _LONGEST = 300  # characters of what a peer may make as long as it likes
 _LONGEST_WORD = 1200  # characters of what is told of more than one line
 _MOST_LIMITS = 100
+_NAME, _VALUE = itemgetter(0), itemgetter(1)  # of a header
 _STOP_REASON = b'"stop_reason":'
 _TAIL = 8 << 10  # bytes at the end of an answer in which its stop reason stands
 
@@ -216,28 +218,27 @@ def _answer(exchange: Exchange) -> tuple[Headers, bytes | None, bool]:
 def _kept_headers(headers: Headers, *, of_answer: bool = False) -> Headers:
     """Names as they came. Of a request only what Claude Code sends by itself keeps its value: any other header may be
     a key; of an answer every header does that the client got."""
-    kept = _kept_of_answers if of_answer else _kept_of_requests
-    # aiohttp's names are of a kind of text of its own.
-    return tuple([(str(key), value if kept(key) else REDACTED) for key, value in headers if key])
+    names, hidden = _names(tuple(map(_NAME, headers)), of_answer)
+    values = [*map(_VALUE, headers)]
+    for place in hidden:
+        values[place] = REDACTED
+    return tuple(zip(names, values, strict=True))
 
 
-@lru_cache(maxsize=512)
-def _kept_of_requests(key: str) -> bool:
-    name = canonical(key)
-    return is_harmless(name) and name not in _NEVER_KEPT
-
-
-@lru_cache(maxsize=512)
-def _kept_of_answers(key: str) -> bool:
-    return canonical(key) not in _NEVER_KEPT
+@lru_cache(maxsize=256)
+def _names(names: tuple[str, ...], of_answer: bool) -> tuple[tuple[str, ...], tuple[int, ...]]:
+    """The names as plain text, for aiohttp's are of a kind of text of its own, and where those stand whose values are
+    not kept. Requests and answers have the same names each time, in the same order."""
+    never = {place for place, name in enumerate(names) if canonical(name) in _NEVER_KEPT}
+    hidden = never if of_answer else never.union(telling(names))
+    return tuple(map(str, names)), tuple(hidden)
 
 
 def _rate_limit(named: Mapping[str, str], secrets: frozenset[str]) -> Mapping[str, str]:
     """Of an answer's headers, by their names in small letters."""
     limits = [(name[len(_RATE_LIMIT) :], value) for name, value in named.items() if name.startswith(_RATE_LIMIT)]
     limits = limits[: -_MOST_LIMITS - 1 : -1]
-    names = _cleaned([name for name, _ in limits], secrets)
-    values = _cleaned([value for _, value in limits], secrets)
+    names, values = _cleaned([*map(_NAME, limits)], secrets), _cleaned([*map(_VALUE, limits)], secrets)
     return {(name or "")[:_LONGEST]: (value or "")[:_LONGEST] for name, value in zip(names, values, strict=True)}
 
 

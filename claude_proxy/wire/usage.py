@@ -32,7 +32,7 @@ COUNTS = (
 """The fields of `Usage` that are numbers."""
 
 
-class Usage(msgspec.Struct):
+class Usage(msgspec.Struct, omit_defaults=True):
     """Tokens and requests of server tools as Anthropic counts them, from the beginning of the answer. None: not said.
 
     `input_tokens` does not include the cached ones. `cache_creation_input_tokens` is the sum of what was written for
