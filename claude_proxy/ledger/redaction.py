@@ -18,20 +18,26 @@ class Redaction:
                 text.encode("utf-8", "surrogatepass") for text in (secret, escaped, escaped.replace("/", "\\/"))
             )
         self._spelt = sorted(spelt - {b""}, key=len, reverse=True)
+        # Where none of these stands, none of the others does: each has one of these in it.
+        self._shortest = [one for one in self._spelt if not any(other in one for other in spelt - {one, b""})]
         self._breathe = breathe
         self.altered = False
 
     def __call__(self, text: bytes) -> bytes:
+        if not self._stand_in(text):
+            return text
+        self.altered = True
         for secret in self._spelt:
-            if secret in text if len(text) <= _WINDOW else self._stands_in(secret, text):
-                self.altered = True
-                text = text.replace(secret, b"[redacted]".ljust(len(secret), b"*")[: len(secret)])
+            text = text.replace(secret, b"[redacted]".ljust(len(secret), b"*")[: len(secret)])
         return text
 
-    def _stands_in(self, secret: bytes, text: bytes) -> bool:
+    def _stand_in(self, text: bytes) -> bool:
         """Looks through a window at a time: a search holds the interpreter's lock."""
+        if len(text) <= _WINDOW:
+            return any(map(text.__contains__, self._shortest))
         for at in range(0, len(text), _WINDOW):
-            if text.find(secret, at, at + _WINDOW + len(secret) - 1) >= 0:
-                return True
-            self._breathe()
+            for secret in self._shortest:
+                if text.find(secret, at, at + _WINDOW + len(secret) - 1) >= 0:
+                    return True
+                self._breathe()
         return False
