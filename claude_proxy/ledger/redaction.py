@@ -32,12 +32,12 @@ class Redaction:
         return text
 
     def _stand_in(self, text: bytes) -> bool:
-        """Looks through a window at a time: a search holds the interpreter's lock."""
-        if len(text) <= _WINDOW:
-            return any(map(text.__contains__, self._shortest))
+        """Looks through a window at a time: a search holds the interpreter's lock. `find`, since `in` first raises and
+        catches an error for whatever is no number."""
         for at in range(0, len(text), _WINDOW):
             for secret in self._shortest:
+                if at:
+                    self._breathe()
                 if text.find(secret, at, at + _WINDOW + len(secret) - 1) >= 0:
                     return True
-                self._breathe()
         return False
