@@ -2,6 +2,7 @@
 
 import sqlite3
 from collections.abc import Sequence
+from operator import add as plus
 from typing import Any, NamedTuple
 
 from msgspec.structs import replace
@@ -73,7 +74,7 @@ class Batch:
         self._exchange: list[Sequence[Any]] = []
         self._body: list[Sequence[Any]] = []
         self._conversation: list[Sequence[Any]] = []
-        self._usage: list[Sequence[Any]] = []
+        self._usage: dict[tuple[Any, ...], tuple[int, ...]] = {}
 
     def add(self, change: Change, cut: Cut | None, redaction: Redaction) -> None:
         """A change, and its request's body as it was cut."""
@@ -95,14 +96,16 @@ class Batch:
         if request is not None or answer is not None:
             self._body.append((number, request, answer))
         if record.end is not None:
-            self._usage.append((*key(record), *sums(record)))
+            of, new = key(record), sums(record)
+            before = self._usage.get(of)
+            self._usage[of] = new if before is None else tuple(map(plus, before, new))
 
     def write(self) -> None:
         self._blocks.write()
         self._connection.executemany(_EXCHANGE, self._exchange)
         self._connection.executemany(_BODY, self._body)
         self._connection.executemany(_CONVERSATION, self._conversation)
-        self._connection.executemany(ADD, self._usage)
+        self._connection.executemany(ADD, [(*of, *its_sums) for of, its_sums in self._usage.items()])
 
     def _bodies(
         self, bodies: Bodies | None, cut: Cut | None, epoch: int, redaction: Redaction

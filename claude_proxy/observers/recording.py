@@ -82,7 +82,7 @@ class Recording:
             asked_model=model or "",
             model=model or "",
             stream=request.stream,
-            background=facts.background.value if facts.background else None,
+            background=str(facts.background) if facts.background else None,
             session=session,
             conversation=conversation,
             agent=agent,
@@ -110,10 +110,11 @@ class Recording:
         # Keys of our own may have been read since it began.
         secrets = begun.secrets | self._known()
         headers, answer, cut = _answer(exchange)
-        record = _ended(exchange, begun.record, cost, headers, secrets)
         if not begun.with_bodies:
-            return Change(record, None, secrets)
-        record = replace(record, stop_reason=_stop_reason(answer), kept=Kept.CUT if cut else Kept.WHOLE)
+            return Change(_ended(exchange, begun.record, cost, headers, None, secrets), None, secrets)
+        record = _ended(exchange, begun.record, cost, headers, answer, secrets)
+        if cut:
+            record = replace(record, kept=Kept.CUT)
         request = exchange.request
         bodies = Bodies(
             None if was_written else _kept_headers(request.headers),
@@ -130,8 +131,14 @@ class Recording:
 
 
 def _ended(
-    exchange: Exchange, record: ExchangeRecord, cost: Cost, headers: Headers, secrets: frozenset[str]
+    exchange: Exchange,
+    record: ExchangeRecord,
+    cost: Cost,
+    headers: Headers,
+    answer: bytes | None,
+    secrets: frozenset[str],
 ) -> ExchangeRecord:
+    """The record of an exchange that has ended, of that of its beginning. `answer` is None where it is not kept."""
     last = exchange.attempts[-1] if exchange.attempts else None
     failure = exchange.failure or (last.failure if last else None)
     named = {key.lower(): value for key, value in reversed(headers)}  # the first of a name counts
@@ -152,13 +159,14 @@ def _ended(
         upstream=exchange.upstream or (last.upstream if last else ""),
         credential=last.credential if last else "",
         status=exchange.status,
-        end=exchange.end.value if exchange.end else "failed",
+        end=str(exchange.end) if exchange.end else "failed",
         failure=failure.kind.value if failure else None,
         cause=cause,
         first_byte_ms=_milliseconds(exchange, exchange.first_byte),
         total_ms=_milliseconds(exchange, exchange.ended),
         attempts=tuple([_attempt(exchange, attempt, secrets) for attempt in exchange.attempts]),
         usage=exchange.usage,
+        stop_reason=_stop_reason(answer),
         list_value=cost.list_value,
         billed=cost.billed,
         covered=cost.covered,
