@@ -23,3 +23,14 @@ def test_what_holds_no_secret_is_left() -> None:
     redaction = Redaction(frozenset({"FAKE-secret", ""}))
     assert redaction(b"nothing of the kind") == b"nothing of the kind"
     assert not redaction.altered
+
+
+@pytest.mark.parametrize("at", [0, (256 << 10) - 5, 256 << 10, 700_000])
+def test_a_secret_is_found_wherever_it_stands_in_a_long_text(at: int) -> None:
+    breaths: list[None] = []
+    redaction = Redaction(frozenset({"FAKE-secret", "Bearer FAKE-secret"}), lambda: breaths.append(None))
+    text = b"x" * at + b"FAKE-secret" + b"x" * 300_000
+    assert redaction(text) == text.replace(b"FAKE-secret", b"[redacted]*")
+    assert redaction.altered
+    assert breaths or at < 256 << 10
+    assert redaction(b"Bearer FAKE-secret") == b"[redacted]********"

@@ -160,11 +160,30 @@ def test_what_would_hold_much_memory_until_then_is_written_at_once(tmp_path: Pat
     recorded = Recorded(tmp_path / "ledger.db", flush_interval=3600.0, queue_size=64 << 20)
     recorded.recorder.start()
     with contextlib.closing(recorded):
-        for number in range(5):
+        for number in range(4):
             recorded.recorder.closed(recorded.exchange(number, "x" * (2 << 20)))
-        until(lambda: recorded.recorder.state.written == 5)
-        recorded.record(5)
+        until(lambda: recorded.recorder.state.written == 4)
+        recorded.record(4)
         assert recorded.recorder.state.waiting == 2  # the next one waits again
+
+
+def test_what_comes_while_it_writes_is_gathered_like_the_rest(tmp_path: Path) -> None:
+    recorded = Recorded(tmp_path / "ledger.db", flush_interval=3600.0, queue_size=64 << 20)
+    written: list[tuple[int, bool]] = []
+
+    class Slow(SqliteStore):
+        def write(self, changes: Sequence[Change]) -> None:
+            if not written:
+                recorded.record(1)
+            written.append((len(changes), recorded.recorder._stopping.is_set()))
+            super().write(changes)
+
+    recorded.recorder._open_store = lambda breathe: Slow(recorded.path, breathe=breathe)
+    recorded.recorder.start()
+    recorded.recorder.closed(recorded.exchange(0, "x" * (9 << 20)))
+    until(lambda: recorded.recorder.state.written == 1)
+    recorded.close()
+    assert written == [(1, False), (1, True)], "the second waited for its own interval, until it was to stop"
 
 
 def test_what_waits_is_written_although_it_is_told_to_stop_before_it_has_begun(tmp_path: Path) -> None:

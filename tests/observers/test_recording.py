@@ -151,6 +151,16 @@ def test_no_secret_stands_in_any_word_of_a_record() -> None:
     assert headers["User-Agent"].startswith("claude-cli")
 
 
+@pytest.mark.parametrize("before", [0, 290, 1190, 5000])
+def test_no_part_of_a_secret_stands_where_a_long_word_is_cut(before: int) -> None:
+    secret = "FAKE-of-the-client"
+    long = "x" * before + secret
+    request = message_request(("Authorization", f"Bearer {secret}"), ("User-Agent", long), query=f"beta={long}")
+    of = answered(b"{}", request=request)
+    of.answer_headers = (("request-id", long), ("anthropic-ratelimit-x", long), (f"anthropic-ratelimit-{long}", "1"))
+    assert b"FAKE" not in msgspec.json.encode(whole(of).record)
+
+
 def test_what_is_too_short_to_be_told_from_a_word_is_looked_for_nowhere() -> None:
     change = whole(answered(b"an answer"), "a", "", "short", "FAKE-long-enough")
     assert change.secrets == {"FAKE-long-enough"}
