@@ -116,12 +116,16 @@ class Recorder(Observer):
             self._dropped + self._lost,
             self._failures,
             self._waiting,
-            self._put_bytes - self._taken_bytes,
+            self._waiting_bytes,
         )
 
     @property
     def _waiting(self) -> int:
         return self._put - self._taken
+
+    @property
+    def _waiting_bytes(self) -> int:
+        return self._put_bytes - self._taken_bytes
 
     # --- on the event loop -------------------------------------------------------------------------------
 
@@ -136,7 +140,7 @@ class Recorder(Observer):
 
     def _hand_over(self, item: _Item) -> None:
         full = self._waiting >= self.settings.queue_records
-        if full or (self._waiting and self._put_bytes - self._taken_bytes + item.size > self.settings.queue_size):
+        if full or (self._waiting and self._waiting_bytes + item.size > self.settings.queue_size):
             self._dropped += 1
             if item.cost is not None:
                 self._ends_dropped.append(item.exchange.id)
@@ -152,7 +156,7 @@ class Recorder(Observer):
         self._queue.append(item)
         if not self._news.is_set():
             self._news.set()
-        if self._put_bytes - self._taken_bytes > _BATCH_BYTES and not self._enough.is_set():
+        if self._waiting_bytes > _BATCH_BYTES and not self._enough.is_set():
             self._enough.set()
 
     def _tell(self, event: str, **fields: object) -> None:
@@ -183,8 +187,10 @@ class Recorder(Observer):
                 if self._queue:
                     # What comes in this time goes into the same batch, unless it would hold much memory until then.
                     self._enough.wait(self.settings.flush_interval)
-                    self._enough.clear()
                     self._write_all()
+                    self._enough.clear()
+                    if self._waiting_bytes > _BATCH_BYTES or self._stopping.is_set():
+                        self._enough.set()
                 self._let_go()
                 if self._queue:
                     self._news.set()
