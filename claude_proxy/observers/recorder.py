@@ -173,7 +173,7 @@ class Recorder(Observer):
         return (
             self._loop_works()
             and self._waiting * _HURRIES < self.settings.queue_records
-            and (self._put_bytes - self._taken_bytes) * _HURRIES < self.settings.queue_size
+            and self._waiting_bytes * _HURRIES < self.settings.queue_size
             and not self._stopping.is_set()
         )
 
