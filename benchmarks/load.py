@@ -3,9 +3,13 @@
 import argparse
 import asyncio
 import gc
+import gzip
 import json
+import math
 import sys
 import time
+import zlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -40,9 +44,12 @@ class Expected:
         """Whether the body came verbatim; raises where it is not even complete."""
         if not answer.start_line.startswith("HTTP/1.1 200"):
             raise AnswerError(f"{answer.start_line!r}: {bytes(answer.body[:300])!r}")
-        body = STAMP.sub(NO_STAMP, answer.body) if self.paced else answer.body
+        packed = answer.headers.get("content-encoding") == "gzip"
+        body: bytes | bytearray = _unpacked(answer.body) if packed else answer.body
+        if self.paced:
+            body = STAMP.sub(NO_STAMP, body)
         if body == self._body:
-            return True
+            return not packed
         if self._stops:
             # A proxy that writes the events anew is slower, not wrong.
             found = body.count(b"event: content_block_delta"), body.count(b"event: message_stop")
@@ -51,6 +58,14 @@ class Expected:
         elif json.loads(body).get("stop_reason") != "end_turn":
             raise AnswerError(f"not the upstream's answer: {bytes(body[:300])!r}")
         return False
+
+
+def _unpacked(body: bytearray) -> bytes:
+    """A proxy may compress what the upstream did not: the load says that it takes gzip, as Claude Code does."""
+    try:
+        return gzip.decompress(body)
+    except (OSError, EOFError, zlib.error) as error:
+        raise AnswerError(f"an answer that cannot be unpacked: {error}") from error
 
 
 class Lags:
@@ -131,15 +146,30 @@ class Connection(asyncio.Protocol):
         self._transport.abort()
 
 
+def turns_of(count: int, seconds: float) -> Iterator[int]:
+    """So many turns, but none that would begin later than this."""
+    until = time.perf_counter() + seconds
+    for number in range(count):
+        if time.perf_counter() > until:
+            return
+        yield number
+
+
 async def run_phase(
-    connections: list[Connection], request: bytes, count: int, over: float = 0.0, rest: float = 0.0
+    connections: list[Connection],
+    request: bytes,
+    count: int,
+    over: float = 0.0,
+    rest: float = 0.0,
+    seconds: float = math.inf,
 ) -> list[Sample]:
     """This many requests, handed out to the connections as they become free; the first ones spread over a time.
+    Fewer where the time is up: a slow proxy is measured by as many as it can answer.
 
     `rest` is the time that a connection lets pass after each answer.
     """
     samples: list[Sample] = []
-    turns = iter(range(count))
+    turns = turns_of(count, seconds)
 
     async def keep_busy(number: int, connection: Connection) -> None:
         await asyncio.sleep(over * number / len(connections))
@@ -174,7 +204,7 @@ async def measure(options: argparse.Namespace) -> dict[str, object]:
             gc.disable()  # a collection here would be timed as the proxy's
             before = usage(options.pid) if options.pid else None
             began, began_cpu = time.perf_counter(), time.process_time()
-            samples = await run_phase(connections, request, options.requests, stream.pause, options.rest)
+            samples = await run_phase(connections, request, options.requests, stream.pause, options.rest, options.turn)
             ended, ended_cpu = time.perf_counter(), time.process_time()
             after = usage(options.pid) if options.pid else None
     finally:
@@ -205,7 +235,8 @@ def main() -> int:
     parser.add_argument("--requests", type=int, default=300)
     parser.add_argument("--warm-up", type=int, default=20)
     parser.add_argument("--rest", type=float, default=0.0, help="seconds between an answer and the next request")
-    parser.add_argument("--seconds", type=float, default=20, help="gives up after this time")
+    parser.add_argument("--turn", type=float, default=math.inf, help="seconds after which no measured request begins")
+    parser.add_argument("--seconds", type=float, default=60, help="gives up after this time")
     options = parser.parse_args()
     try:
         result = asyncio.run(measure(options))
