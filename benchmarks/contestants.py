@@ -3,7 +3,7 @@
 import importlib.util
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,9 +38,9 @@ class Place:
     stack: ExitStack
     authorities: Path | None = None
 
-    def start(self, name: str, command: list[str]) -> Running:
+    def start(self, name: str, command: list[str], variables: Mapping[str, str] | None = None) -> Running:
         """Starts a process that ends with the run."""
-        running = start(name, command, self.directory / name, self.core, self.authorities)
+        running = start(name, command, self.directory / name, self.core, self.authorities, variables)
         return self.stack.enter_context(ending(running))
 
 

@@ -7,7 +7,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -96,15 +96,15 @@ class Running:
                 return found[1]
         raise NotRunning(f"{self.name} did not say where it listens: {self.last_words()}")
 
-    def accepts(self, port: int) -> None:
+    def accepts(self, port: int, seconds: float = READY_SECONDS) -> None:
         """Returns once this loopback port accepts connections."""
-        for _ in self._while_alive():
+        for _ in self._while_alive(seconds):
             with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
                 return
         raise NotRunning(f"{self.name} does not listen on port {port}: {self.last_words()}")
 
-    def _while_alive(self) -> Iterator[None]:
-        give_up = time.monotonic() + READY_SECONDS
+    def _while_alive(self, seconds: float = READY_SECONDS) -> Iterator[None]:
+        give_up = time.monotonic() + seconds
         while time.monotonic() < give_up:
             if (code := self.process.poll()) is not None:
                 raise NotRunning(f"{self.name} ended with code {code}: {self.last_words()}")
@@ -122,7 +122,14 @@ class Running:
         self.process.wait()
 
 
-def start(name: str, command: Sequence[str], home: Path, core: int | None, authorities: Path | None = None) -> Running:
+def start(
+    name: str,
+    command: Sequence[str],
+    home: Path,
+    core: int | None,
+    authorities: Path | None = None,
+    variables: Mapping[str, str] | None = None,
+) -> Running:
     """Starts a process in a session of its own: Ctrl-C reaches only us, and we end the others in order."""
     home.mkdir(parents=True, exist_ok=True)
     log = home / "log"
@@ -131,7 +138,7 @@ def start(name: str, command: Sequence[str], home: Path, core: int | None, autho
             process = subprocess.Popen(
                 command,
                 cwd=home,
-                env=clean_environment(home, authorities),
+                env=clean_environment(home, authorities) | dict(variables or {}),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
