@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+import errno
+import resource
 import socket
 from collections.abc import AsyncIterator
 
@@ -13,6 +15,7 @@ from claude_proxy.web.gate import Gate
 from claude_proxy.web.protocol import LimitSettings, Server
 from tests.in_process import turns_of_the_loop
 from tests.raw_client import connected, request
+from tests.running import eventually
 
 ASKED = request(host="127.0.0.1")
 
@@ -70,8 +73,9 @@ async def test_a_connection_that_was_accepted_in_the_same_moment_is_not_lost() -
         port = port_of(listening)
         with socket.create_connection(("127.0.0.1", port)) as client:  # in the kernel: nothing has run since
             client.sendall(ASKED)
-            await turns_of_the_loop(2)  # asyncio has accepted it in the second, and has made no handler yet
+            await turns_of_the_loop(2)  # it is accepted in the second, and has no handler yet
             await closing.close()
+            assert closing._server.connections  # whoever looks from here on sees it
             client.setblocking(False)
             async with asyncio.timeout(10):
                 answer = await asyncio.get_running_loop().sock_recv(client, 1000)
@@ -89,6 +93,28 @@ async def test_an_open_gate_is_as_it_was_before() -> None:
                 answer = await client.answer()
                 assert answer is not None
                 assert answer.header("connection") is None
+
+
+async def test_without_descriptors_for_a_while_nobody_is_lost() -> None:
+    loop, told = asyncio.get_running_loop(), []
+    loop.set_exception_handler(lambda _, context: told.append(context["exception"].errno))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "_LACK", 0.0)
+        async with gate() as (_, listening):
+            client = socket.socket()
+            soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+            resource.setrlimit(resource.RLIMIT_NOFILE, (client.fileno() + 1, hard))
+            try:
+                with client:
+                    client.connect(listening.getsockname())
+                    await eventually(lambda: len(told) > 1)
+                    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+                    client.sendall(ASKED)
+                    client.setblocking(False)
+                    assert (await asyncio.wait_for(loop.sock_recv(client, 1000), 10)).startswith(b"HTTP/1.1 200 ")
+            finally:
+                resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert set(told) == {errno.EMFILE}
 
 
 async def test_it_is_quiet_when_nobody_is_in() -> None:
