@@ -118,12 +118,12 @@ async def assemble(
     check_every: float = EVERY,
     *,
     observers: Sequence[Observer] = (),
-    loop_works: Callable[[], bool] = lambda: False,
+    await_rest: Callable[[float], object] = lambda _: None,
 ) -> AsyncIterator[House]:
     """The house, standing until the block ends. `port` is the one that the daemon listens on.
 
     `check_every` is in seconds: how often a stored login is looked after that is in use. `observers` are told after
-    those of the house. `loop_works` says whether the event loop has something to do: what can wait lets it go first.
+    those of the house. `await_rest` returns once the event loop has nothing to do, or after so many seconds.
     """
     known: set[str] = set()
     learn = _both(learn, known.add)
@@ -134,7 +134,7 @@ async def assemble(
     async with (
         Pool() as pool,
         Refresher(environment) as refresher,
-        recording(settings.ledger, Recording(lambda: tuple(known), pricing.of), loop_works) as recorder,
+        recording(settings.ledger, Recording(lambda: tuple(known), pricing.of), await_rest) as recorder,
     ):
         transport = Transport(pool)
         learn_proxy_logins(settings, learn)

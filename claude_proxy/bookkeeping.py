@@ -17,7 +17,7 @@ from claude_proxy.web.reading import LedgerReads
 
 @asynccontextmanager
 async def recording(
-    settings: LedgerSettings, told: Recording, loop_works: Callable[[], bool] = lambda: False
+    settings: LedgerSettings, told: Recording, await_rest: Callable[[float], object] = lambda _: None
 ) -> AsyncIterator[Recorder | None]:
     """The recorder, and in the end what it has not written yet; None where nothing is to be recorded."""
     if not settings.enabled:
@@ -28,7 +28,7 @@ async def recording(
         told,
         lambda breathe: SqliteStore(settings.path, breathe=breathe),
         partial(set_aside, settings.path),
-        loop_works=loop_works,
+        await_rest=await_rest,
     )
     recorder.start()
     try:

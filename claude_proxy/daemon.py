@@ -144,9 +144,7 @@ async def _serve(
 ) -> tuple[End, list[StandIn]]:
     asyncio.get_running_loop().set_exception_handler(LoopFaults())
     listening = start.listening
-    async with assemble(
-        settings, environment, listening.port, redactor.learn, loop_works=lambda: turns.under_way
-    ) as house:
+    async with assemble(settings, environment, listening.port, redactor.learn, await_rest=turns.await_rest) as house:
         gate = Gate(Server(house.app, settings.limits), listening.sockets)
         shift = Shift(
             house,

@@ -11,20 +11,20 @@ from collections.abc import Callable
 
 _SLICE = 0.0003  # seconds that the thread works before it lets others have the interpreter
 _BREATH = 0.00005
-_REST = 0.0002  # seconds between two looks at whether the loop still works
 _PATIENCE = 0.005  # seconds, after which a slice is due even beside a loop that never rests
 
 
 class Breath:
-    """Called between small pieces of work; sleeps where a slice is over, and as long as `others_first` says."""
+    """Called between small pieces of work. Where a slice is over it sleeps for a moment, and then until `give_way`
+    returns, which is told for how many seconds at most."""
 
     def __init__(
         self,
-        others_first: Callable[[], bool],
+        give_way: Callable[[float], object],
         clock: Callable[[], float] = time.perf_counter,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        self._others_first = others_first
+        self._give_way = give_way
         self._clock = clock
         self._sleep = sleep
         self._until = 0.0
@@ -33,7 +33,5 @@ class Breath:
         if self._clock() < self._until:
             return
         self._sleep(_BREATH)
-        due = self._clock() + _PATIENCE
-        while self._others_first() and self._clock() < due:
-            self._sleep(_REST)
+        self._give_way(_PATIENCE)
         self._until = self._clock() + _SLICE

@@ -58,7 +58,7 @@ class RecorderState(NamedTuple):
 
 class Recorder(Observer):
     """An observer. `open_store` opens the ledger, `set_aside` renames a damaged one and says what to; both are called
-    in the thread alone. `loop_works` says whether the event loop has something to do right now.
+    in the thread alone. `await_rest` returns once the event loop has nothing to do, or after so many seconds.
 
     `start` it within the process that serves; `close` writes what is left, as far as the disk lets it.
     """
@@ -71,7 +71,7 @@ class Recorder(Observer):
         set_aside: Callable[[], object],
         *,
         clock: Callable[[], float] = time.time,
-        loop_works: Callable[[], bool] = lambda: False,
+        await_rest: Callable[[float], object] = lambda _: None,
     ) -> None:
         self.settings = settings
         """Swapped by a reload: bodies, retention and flush interval hold from then on."""
@@ -79,7 +79,7 @@ class Recorder(Observer):
         self._open_store = open_store
         self._set_aside = set_aside
         self._clock = clock
-        self._loop_works = loop_works
+        self._await_rest = await_rest
         self._queue: deque[_Item] = deque()
         # Each of these is counted by one thread alone, so that none needs a lock.
         self._put = self._put_bytes = self._taken = self._taken_bytes = 0
@@ -92,7 +92,7 @@ class Recorder(Observer):
         self._store: LedgerStore | None = None
         self._begun: dict[str, Begun] = {}
         self._ends_dropped: deque[str] = deque()
-        self._breathe = Breath(self._loop_goes_first)
+        self._breathe = Breath(self._give_way)
         self._next_prune = 0.0
         self._thread = threading.Thread(target=self._run, name="ledger", daemon=True)
 
@@ -168,14 +168,15 @@ class Recorder(Observer):
 
     # --- in the thread -----------------------------------------------------------------------------------
 
-    def _loop_goes_first(self) -> bool:
-        """Not where so much waits that the queue could overflow: a loop that never rests would never let us write."""
-        return (
-            self._loop_works()
-            and self._waiting * _HURRIES < self.settings.queue_records
+    def _give_way(self, seconds: float) -> None:
+        """To the loop; not where so much waits that the queue could overflow: one that never rests would never let us
+        write."""
+        if (
+            self._waiting * _HURRIES < self.settings.queue_records
             and self._waiting_bytes * _HURRIES < self.settings.queue_size
             and not self._stopping.is_set()
-        )
+        ):
+            self._await_rest(seconds)
 
     def _run(self) -> None:
         try:

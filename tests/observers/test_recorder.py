@@ -61,6 +61,12 @@ class Recorded:
     def open(self, breathe: Callable[[], None]) -> LedgerStore:
         return SqliteStore(self.path, busy_timeout=0.02, breathe=breathe)
 
+    def gives(self) -> list[float]:
+        """For how long, each time that it gives way to the loop."""
+        given: list[float] = []
+        self.recorder._await_rest = given.append
+        return given
+
     def exchange(self, number: int, text: str = "say hi") -> Exchange:
         of = exchange(message_request(text=text), id=f"req_cp_{number}")
         of.transcript = Transcript(1000)
@@ -354,26 +360,34 @@ def test_records_go_when_their_time_is_over(tmp_path: Path) -> None:
     recorded.close()
 
 
-def test_the_loop_goes_first_unless_the_queue_could_overflow(tmp_path: Path) -> None:
+def test_it_gives_way_to_the_loop_unless_the_queue_could_overflow(tmp_path: Path) -> None:
     recorded = Recorded(tmp_path / "ledger.db", queue_records=40)
-    recorded.recorder._loop_works = lambda: True
+    given = recorded.gives()
     recorded.record(1, 2, 3, 4)
-    assert recorded.recorder._loop_goes_first()
+    recorded.recorder._give_way(0.1)
+    assert given == [0.1]
     recorded.record(5)
-    assert not recorded.recorder._loop_goes_first()
+    recorded.recorder._give_way(0.2)
+    assert given == [0.1]
     recorded.recorder.settings = replace(recorded.recorder.settings, queue_records=1000)
-    assert recorded.recorder._loop_goes_first()
+    recorded.recorder._give_way(0.3)
+    assert given == [0.1, 0.3]
     recorded.recorder.settings = replace(recorded.recorder.settings, queue_size=100)
-    assert not recorded.recorder._loop_goes_first()
+    recorded.recorder._give_way(0.4)
+    assert given == [0.1, 0.3]
 
 
-def test_at_its_end_it_waits_for_nobody(tmp_path: Path) -> None:
+def test_it_gives_way_while_it_writes_and_to_nobody_at_its_end(tmp_path: Path) -> None:
     recorded = Recorded(tmp_path / "ledger.db")
-    recorded.recorder._loop_works = lambda: True
-    assert recorded.recorder._loop_goes_first()
+    given = recorded.gives()
+    recorded.record(1)
     recorded.recorder.start()
+    until(lambda: recorded.recorder.state.written == 1)
+    assert given
     recorded.close()
-    assert not recorded.recorder._loop_goes_first()
+    given.clear()
+    recorded.recorder._give_way(0.1)
+    assert not given
 
 
 def test_nothing_of_an_exchange_is_held_once_it_is_written(recorded: Recorded) -> None:
