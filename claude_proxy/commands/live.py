@@ -1,6 +1,7 @@
 """What happens in the daemon, as it happens: its `/api/events` listened to, and come back to when it has restarted."""
 
 import base64
+import contextlib
 import http.client
 import json
 import time
@@ -78,11 +79,12 @@ def _listen(host: str, port: int, environment: Mapping[str, str], last: int | No
         connection.connect()
         sock = connection.sock  # which the answer takes over
         connection.request("GET", "/api/events", headers=_headers(environment, last))
-        answer = connection.getresponse()
-        _check(answer)
-        sock.settimeout(_SILENCE)
-        yield None
-        yield from _events(answer)
+        # Closed here, for in a destructor, which would close it too, a Ctrl-C is lost.
+        with contextlib.closing(connection.getresponse()) as answer:
+            _check(answer)
+            sock.settimeout(_SILENCE)
+            yield None
+            yield from _events(answer)
     finally:
         connection.close()
 
