@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+import time
 from collections.abc import Awaitable, Callable
 
 from claude_proxy.turns import Turns
@@ -63,5 +64,23 @@ def test_a_rest_that_begins_while_it_is_awaited_is_told_at_once() -> None:
     waiting.start()
     while waiting.is_alive():
         turns.select(0.001)
+    assert found == [True]
+    turns.close()
+
+
+def test_a_look_for_what_else_has_come_is_not_told_as_a_rest() -> None:
+    turns = Turns()
+    turns.select(0)
+    found: list[bool] = []
+    waiting = threading.Thread(target=lambda: found.append(turns.await_rest(LONG)))
+    waiting.start()
+    deadline = time.monotonic() + LONG
+    while not turns._is_awaited:
+        assert time.monotonic() < deadline
+        time.sleep(0.001)
+    turns.select(0)
+    assert not turns._over.is_set()
+    turns.select(0.001)
+    waiting.join()
     assert found == [True]
     turns.close()

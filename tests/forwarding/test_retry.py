@@ -161,6 +161,9 @@ class Asking:
             raise AttemptFailed(Failure(FailureKind.SERVER_ERROR, "the upstream has a fault"))
         return "answered"
 
+    def may_go_on(self) -> bool:
+        return True
+
 
 @pytest.mark.parametrize(("failures", "told"), [(1, "answered"), (2, "answered"), (9, "failed")])
 async def test_a_request_that_was_tried_again_is_not_held_until_the_collector_comes(failures: int, told: str) -> None:
@@ -168,7 +171,7 @@ async def test_a_request_that_was_tried_again_is_not_held_until_the_collector_co
         asking = Asking(failures)
         settings = RetrySettings(first_wait=0.001, max_wait=0.001)
         try:
-            return await with_retries(asking, settings, retries=3, may_go_on=lambda: True), weakref.ref(asking)
+            return await with_retries(asking, settings, retries=3, may_go_on=asking.may_go_on), weakref.ref(asking)
         except AttemptFailed:
             assert asking.failures == 9 - TRIES
             return "failed", weakref.ref(asking)
