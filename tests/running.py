@@ -108,10 +108,12 @@ async def running(
     env: Mapping[str, str] | None = None,
     *arguments: str,
     wait: bool = True,
+    has_file: bool = True,
 ) -> AsyncIterator[Daemon]:
     """Starts the daemon on a free port of 127.0.0.1 and stops it in the end, killing it where it does not go.
 
-    `config` is a mapping or YAML text; without a `listen` of its own the port is a free one.
+    `config` is a mapping or YAML text; without a `listen` of its own the port is a free one. Without `has_file` it
+    is started as by a user who has written none.
     """
     home.mkdir(parents=True, exist_ok=True)
     path = home / "config.yaml"
@@ -121,7 +123,7 @@ async def running(
         path.write_text(yaml.safe_dump({"listen": {"host": "127.0.0.1", "port": 0}, **(config or {})}))
     process = await asyncio.create_subprocess_exec(
         sys.executable,
-        *("-m", "claude_proxy", "serve", "--config", str(path), *arguments),
+        *("-m", "claude_proxy", "serve", *(("--config", str(path)) if has_file else ("--port", "0")), *arguments),
         env=clean_environment(home, env),
         cwd=home,
         stdin=asyncio.subprocess.DEVNULL,

@@ -46,7 +46,7 @@ def show(path: Path | None, *, sources: bool, as_json: bool) -> None:
     from claude_proxy.config.load import load
 
     settings = told_if_faulty(lambda: load(path, os.environ))
-    found = effective(lay(path, os.environ).tree, settings, os.environ)
+    found = effective(lay(path, os.environ, lines=True).tree, settings, os.environ)
     told = remarks(found, os.environ)
     if as_json:
         rows = [setting._asdict() for setting in found]

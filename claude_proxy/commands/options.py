@@ -37,7 +37,7 @@ force_option = click.option("--force", is_flag=True, help="Also when the daemon 
 
 def told_if_faulty(read: Callable[[], T]) -> T:
     """What reading a configuration gives; where it is faulty, every fault is printed and the program ends with 78."""
-    # Imported here because it leads to YAML, which takes 15 ms, and most commands want but an option.
+    # Imported here because it takes 4 ms, and most commands want but an option.
     from claude_proxy.config.tree import ConfigurationError
 
     try:

@@ -2,9 +2,7 @@
 
 from collections.abc import Mapping
 
-import yaml
-
-from claude_proxy.config.tree import Complaint, Node, put
+from claude_proxy.config.tree import Complaint, Node, nodes, put
 
 PREFIX = "CLAUDE_PROXY_"
 
@@ -29,7 +27,7 @@ OLDER_NAMES: Mapping[str, str] = {
 """Variable: setting. AUTH_TOKEN, DASHBOARD_PASSWORD, REAL_ANTHROPIC_API_KEY and HAIKU_PROVIDER_API_KEY stand in
 default.yaml, as the places where those secrets are looked for."""
 
-_WORDS = {"1": True, "0": False, "yes": True, "no": False, "on": True, "off": False}
+_WORDS = {"1": True, "0": False, "yes": True, "no": False, "on": True, "off": False, "true": True, "false": False}
 _BOOLEANS = frozenset(
     {
         "access.enabled",
@@ -52,26 +50,26 @@ def overlay(environment: Mapping[str, str], complaints: list[Complaint]) -> Node
     )
     found.update({name.removeprefix(PREFIX).lower().replace("__", "."): name for name in own})
     for path, name in found.items():
-        text = environment[name].strip()
         try:
-            value = yaml.safe_load(text)
-        except yaml.YAMLError:
-            if path != "listen.host":
-                complaints.append(Complaint(f"variable {name}", path, "expected a plain value or YAML"))
-                continue
-            value = text
-        if path == "listen.host":
-            value = text  # [::1] is an address and no list
-        if path in _BOOLEANS and text.lower() in _WORDS:
-            value = _WORDS[text.lower()]
-        put(tree, path.split("."), _nodes(value, f"variable {name}"), f"variable {name}")
+            value = _value(path, environment[name].strip())
+        except ValueError:
+            complaints.append(Complaint(f"variable {name}", path, "expected a plain value or YAML"))
+        else:
+            put(tree, path.split("."), nodes(value, f"variable {name}"), f"variable {name}")
     return tree
 
 
-def _nodes(value: object, place: str) -> object:
-    """Lists and mappings as nodes, as the reader expects them; a scalar as it is."""
-    if isinstance(value, dict):
-        return {str(key): Node(_nodes(inner, place), place) for key, inner in value.items()}
-    if isinstance(value, list):
-        return [Node(_nodes(inner, place), place) for inner in value]
-    return value
+def _value(path: str, text: str) -> object:
+    """What a variable says of a setting. Raises ValueError."""
+    if path == "listen.host":
+        return text  # [::1] is an address and no list
+    if path in _BOOLEANS and text.lower() in _WORDS:
+        return _WORDS[text.lower()]
+    if text.isdecimal() and str(int(text)) == text:
+        return int(text)  # as YAML has it, without the time that importing it takes: a port is what most set
+    import yaml
+
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ValueError(str(error)) from error

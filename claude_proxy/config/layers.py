@@ -1,5 +1,6 @@
 """The layers of a configuration laid together: the built-in one, the user's file, the environment, the command line."""
 
+import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -7,7 +8,7 @@ from typing import NamedTuple
 
 from claude_proxy.config.environment import PREFIX, overlay
 from claude_proxy.config.older_names import ledger_url
-from claude_proxy.config.tree import Complaint, ConfigurationError, Node, find_secrets, merge, put, read_yaml
+from claude_proxy.config.tree import Complaint, ConfigurationError, Node, find_secrets, merge, nodes, put
 from claude_proxy.directories import PACKAGE, our_config
 
 _DIGITS = re.compile(r"\d+")
@@ -21,6 +22,17 @@ def default_path() -> Path:
 def default_text() -> str:
     """The built-in configuration, which is also the manual."""
     return (PACKAGE / "default.yaml").read_text("utf-8")
+
+
+def built_in(*, lines: bool) -> Node:
+    """The lowest layer. Without `lines` the place of all of it is just `default.yaml`, and PyYAML is not needed.
+
+    The values alone stand in default.json, which `scripts/defaults` writes.
+    """
+    if lines:
+        return _read_yaml(default_text(), "default.yaml", [], ours=True)
+    values = json.loads((PACKAGE / "default.json").read_bytes())
+    return Node(nodes(values, "default.yaml"), "default.yaml")
 
 
 class Layers(NamedTuple):
@@ -45,15 +57,24 @@ class Layers(NamedTuple):
         )
 
 
-def lay(path: Path | None, environment: Mapping[str, str], overrides: Mapping[str, object] | None = None) -> Layers:
-    """The layers. `path` None: the default path, where a missing file means that there is none."""
+def lay(
+    path: Path | None,
+    environment: Mapping[str, str],
+    overrides: Mapping[str, object] | None = None,
+    *,
+    lines: bool = False,
+) -> Layers:
+    """The layers. `path` None: the default path, where a missing file means that there is none.
+
+    `lines`: whether what is built in is told with its lines, which takes longer; the user's own always is.
+    """
     complaints: list[Complaint] = []
     secrets: set[str] = set()
-    tree = read_yaml(default_text(), "default.yaml", complaints, ours=True)
+    tree = built_in(lines=lines)
     own = default_path() if path is None else path
     text = _read_file(own, complaints, required=path is not None)
     if text is not None:
-        written = read_yaml(text, str(own), complaints)
+        written = _read_yaml(text, str(own), complaints)
         found = find_secrets(written)
         secrets.update(complaint.path for complaint in found)
         complaints += found
@@ -73,6 +94,13 @@ def _older_ledger(tree: Node, environment: Mapping[str, str], complaints: list[C
         if found is not None:
             put(older, ["ledger", "url"], found[1], f"variable {found[0]}")
     return older
+
+
+def _read_yaml(text: str, name: str, complaints: list[Complaint], *, ours: bool = False) -> Node:
+    # Imported only where there is something to read: PyYAML takes a tenth of the daemon's start.
+    from claude_proxy.config.yaml_tree import read_yaml
+
+    return read_yaml(text, name, complaints, ours=ours)
 
 
 def _read_file(path: Path, complaints: list[Complaint], *, required: bool) -> str | None:

@@ -8,12 +8,12 @@ from msgspec.structs import replace
 
 from claude_proxy.config import sections
 from claude_proxy.config.egress import Ground, egress, ground
-from claude_proxy.config.layers import default_path, default_text, lay
+from claude_proxy.config.layers import Layers, default_path, default_text, lay
 from claude_proxy.config.ledger import ledger
 from claude_proxy.config.prices import prices
 from claude_proxy.config.reader import Reader
 from claude_proxy.config.settings import CredentialSettings, Settings, UpstreamSettings
-from claude_proxy.config.tree import Complaint, Node, merge, read_yaml
+from claude_proxy.config.tree import Node, merge
 from claude_proxy.directories import PACKAGE
 from claude_proxy.upstreams.transport import TransportSettings
 
@@ -26,13 +26,16 @@ def load(path: Path | None, environment: Mapping[str, str], overrides: Mapping[s
     `overrides` are dotted paths from the command line. Raises ConfigurationError with every fault that was found.
     """
     layers = lay(path, environment, overrides)
-    settings = _settings(layers.tree, layers.file, environment, layers.complaints)
+    settings = _settings(layers, environment)
+    if layers.complaints:  # to be told with all their lines
+        layers = lay(path, environment, overrides, lines=True)
+        settings = _settings(layers, environment)
     layers.refuse_if_faulty()
     return settings
 
 
-def _settings(tree: Node, file: Path | None, environment: Mapping[str, str], complaints: list[Complaint]) -> Settings:
-    root = Reader(tree, "", complaints)
+def _settings(layers: Layers, environment: Mapping[str, str]) -> Settings:
+    root = Reader(layers.tree, "", layers.complaints)
     access = sections.access(root.section("access"), environment)
     guarded = access.trust_proxy or bool(access.enabled and access.token)
     credentials_reader = root.section("credentials")
@@ -55,7 +58,7 @@ def _settings(tree: Node, file: Path | None, environment: Mapping[str, str], com
         root.complain("routes", "the last route must match everything: { to: [{ upstream: claude }] }")
     models_reader = root.section("models")
     settings = Settings(
-        file=file,
+        file=layers.file,
         listen=sections.listen(root.section("listen"), may_leave_loopback=guarded),
         drain_timeout=root.duration("drain_timeout"),
         log=sections.log(root.section("log")),
@@ -104,7 +107,9 @@ def with_presets(reader: Reader) -> Reader:
 
 @cache
 def _presets() -> dict[str, Node]:
-    """Read when first one is named: the built-in configuration names none."""
+    """Read when first one is named: the built-in configuration names none, and it takes PyYAML."""
+    from claude_proxy.config.yaml_tree import read_yaml
+
     presets: dict[str, Node] = read_yaml(
         (PACKAGE / "presets.yaml").read_text("utf-8"), "presets.yaml", [], ours=True
     ).value

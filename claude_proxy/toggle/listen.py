@@ -5,7 +5,8 @@ from pathlib import Path
 
 from claude_proxy.config.environment import overlay
 from claude_proxy.config.reader import Reader
-from claude_proxy.config.tree import Complaint, Node, merge, read_yaml
+from claude_proxy.config.tree import Complaint, Node, merge
+from claude_proxy.config.yaml_tree import read_yaml
 
 
 def read_listen(

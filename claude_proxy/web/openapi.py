@@ -4,7 +4,6 @@ import asyncio
 import json
 from functools import cache
 
-import yaml
 from aiohttp.web_request import BaseRequest
 from aiohttp.web_response import Response
 
@@ -15,6 +14,8 @@ from claude_proxy.web.errors import SERVER
 @cache
 def _documents() -> tuple[bytes, bytes]:
     """The description as YAML and as JSON; read when first asked for."""
+    import yaml  # a tenth of the start, and most daemons are never asked
+
     text = (PACKAGE / "web/openapi.yaml").read_bytes()
     return text, json.dumps(yaml.safe_load(text), indent=1).encode()
 

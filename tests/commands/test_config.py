@@ -1,6 +1,7 @@
 """`claude-proxy config show`: as YAML, with the sources, and for programs."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,7 @@ def test_with_its_sources_there_is_a_line_for_each_setting(home: Path) -> None:
     lines = {line.split()[0]: line.split(maxsplit=1)[1] for line in shown.stdout.splitlines()}
     assert lines["listen.port"] == f"9  {file}:1"
     assert lines["listen.host"] == '"::1"  variable SERVER_HOST (now CLAUDE_PROXY_LISTEN__HOST)'
+    assert re.fullmatch(r'"info"  default\.yaml:\d+', lines["log.level"])
     assert lines["access.token.env"].endswith("AUTH_TOKEN is set")
     assert shown.stdout.splitlines()[-1].startswith("# OPENAI_API_KEY is not used: ")
     assert "FAKE" not in shown.output

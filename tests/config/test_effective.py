@@ -30,7 +30,7 @@ transport: { header_timeout: 90m }
 def found(home: Path, text: str, environment: Mapping[str, str] | None = None) -> list[Setting]:
     file = home / "mine.yaml"
     file.write_text(text)
-    return effective(lay(file, environment or {}).tree, load(file, environment or {}), environment or {})
+    return effective(lay(file, environment or {}, lines=True).tree, load(file, environment or {}), environment or {})
 
 
 def by_path(settings: list[Setting]) -> dict[str, tuple[Any, str]]:

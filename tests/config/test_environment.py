@@ -69,6 +69,21 @@ def test_a_variable_that_is_no_yaml_is_a_fault(tmp_path: Path) -> None:
     ]
 
 
+def test_a_variable_that_is_no_value_of_its_own_kind_is_a_fault(tmp_path: Path) -> None:
+    assert faults(tmp_path, "", {"CLAUDE_PROXY_DRAIN_TIMEOUT": "2001-99-99"}) == [
+        "variable CLAUDE_PROXY_DRAIN_TIMEOUT drain_timeout: expected a plain value or YAML"
+    ]
+
+
+@pytest.mark.parametrize(
+    "text", ["0", "7", "8083", "007", "08", "+7", "-7", "1_000", "1:30", "0x1F", "7.0", "1e3", "\u0667"]
+)
+def test_a_number_is_what_yaml_says_of_it(text: str) -> None:
+    found = overlay({"PORT": text}, []).value["listen"].value["port"].value
+    expected = yaml.safe_load(text)
+    assert (found, type(found)) == (expected, type(expected))
+
+
 def test_a_fault_within_a_variables_yaml_names_the_variable(tmp_path: Path) -> None:
     (told,) = faults(tmp_path, "", {"CLAUDE_PROXY_ROUTES": "[{to: [{upstream: nobody}]}]"})
     assert told.startswith("variable CLAUDE_PROXY_ROUTES routes[0].to[0].upstream: there is no upstream 'nobody'")

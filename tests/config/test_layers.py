@@ -1,11 +1,16 @@
 """The layers of a configuration: each over the one before, with all faults kept until the end."""
 
+import json
+import re
+import runpy
 from pathlib import Path
 
 import pytest
 
-from claude_proxy.config.layers import default_path, default_text, lay
+from claude_proxy.config.layers import built_in, default_path, default_text, lay
 from claude_proxy.config.tree import ConfigurationError, Node
+from tests.config.trees import plain
+from tests.house.source import PACKAGE, REPOSITORY
 
 
 @pytest.fixture(autouse=True)
@@ -53,3 +58,18 @@ def test_what_is_not_faulty_is_not_refused() -> None:
 
 def test_the_manual_comes_with_the_package() -> None:
     assert default_text().startswith("# The built-in configuration of claude-proxy")
+
+
+def test_the_built_in_values_are_the_same_with_and_without_their_lines() -> None:
+    """Otherwise run scripts/defaults: default.yaml was changed, or default.json was edited."""
+    assert json.dumps(plain(built_in(lines=False))) == json.dumps(plain(built_in(lines=True)))
+    assert (PACKAGE / "default.json").read_text("utf-8") == runpy.run_path(str(REPOSITORY / "scripts/defaults"))[
+        "written"
+    ]()
+
+
+def test_what_is_built_in_is_told_with_its_lines_where_they_are_asked_for() -> None:
+    assert port(lay(None, {}).tree) == (8082, "default.yaml")
+    _, place = port(lay(None, {}, lines=True).tree)
+    assert (line := re.fullmatch(r"default\.yaml:(\d+):9", place)) is not None
+    assert default_text().splitlines()[int(line[1]) - 1].startswith("  port: 8082 ")

@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from claude_proxy.config import layers
 from claude_proxy.config.environment import OLDER_NAMES
 from claude_proxy.config.layers import lay
 from claude_proxy.config.older_names import LEDGER, SECRETS, UNUSED, ledger_url, without_effect
@@ -57,14 +56,6 @@ POSTGRES = "postgres://someone:FAKE-password@db.example/app"
 def no_file_of_the_developer(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.delenv("XDG_CONFIG_HOME", raising=False)
-
-
-@pytest.fixture
-def with_ledger(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A manual that knows where records are kept."""
-    text = layers.default_text()
-    if not re.search(r"^ledger:", text, re.MULTILINE):
-        monkeypatch.setattr(layers, "default_text", lambda: f"{text}\nledger: {{ url: null }}\n")
 
 
 def kept(environment: Mapping[str, str]) -> tuple[Any, str]:
@@ -123,9 +114,7 @@ def test_only_what_was_meant_for_us_is_worth_a_warning() -> None:
         ({}, None),
     ],
 )
-def test_the_ledger_lies_where_older_names_say(
-    environment: dict[str, str], expected: tuple[str, str] | None, with_ledger: None
-) -> None:
+def test_the_ledger_lies_where_older_names_say(environment: dict[str, str], expected: tuple[str, str] | None) -> None:
     complaints: list[Complaint] = []
     assert ledger_url(environment, complaints) == expected
     assert complaints == []
@@ -149,9 +138,7 @@ def test_a_path_may_begin_with_the_home_or_here(tmp_path: Path, monkeypatch: pyt
         ({"DB_TYPE": "postgresql", "DATABASE_URL": POSTGRES}, r"variable DB_TYPE"),
     ],
 )
-def test_another_database_is_refused_with_a_remedy_and_no_password(
-    environment: dict[str, str], said: str, with_ledger: None
-) -> None:
+def test_another_database_is_refused_with_a_remedy_and_no_password(environment: dict[str, str], said: str) -> None:
     [complaint] = lay(None, environment).complaints
     assert re.match(said, str(complaint))
     assert "FAKE" not in str(complaint)
@@ -159,7 +146,7 @@ def test_another_database_is_refused_with_a_remedy_and_no_password(
     assert lay(None, {**environment, "CLAUDE_PROXY_LEDGER__URL": URL}).complaints == []
 
 
-def test_where_nothing_is_recorded_a_database_of_others_says_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    text = layers.default_text()
-    monkeypatch.setattr(layers, "default_text", lambda: re.sub(r"^ledger:(?:\n |.)*", "", text, flags=re.MULTILINE))
-    assert lay(None, {"DATABASE_URL": POSTGRES}).complaints == []
+def test_where_nothing_is_recorded_a_database_of_others_says_nothing(tmp_path: Path) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text("ledger: null\n")
+    assert lay(file, {"DATABASE_URL": POSTGRES}).complaints == []

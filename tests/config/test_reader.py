@@ -5,7 +5,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from claude_proxy.config.reader import Reader
-from claude_proxy.config.tree import Complaint, read_yaml
+from claude_proxy.config.tree import Complaint
+from claude_proxy.config.yaml_tree import read_yaml
 
 
 class Given:

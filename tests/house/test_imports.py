@@ -22,12 +22,17 @@ CLIENT_NAMES = {
 SERVER_NAMES = {"web", "web_protocol", "web_request", "web_response", "web_runner", "web_server"}
 
 # keyring costs 60 ms and 25 MB, and most users never need it; aiohttp must find a cleaned environment. What leads to
-# the settings of every room costs 300 ms, asyncio 20, YAML 25: a command that only asks the daemon has 100 in all.
-# The daemon's start leaves out what no first request needs: a scrape's library, the retry loop, near words, time zones.
+# the settings of every room costs 300 ms, asyncio 20, YAML 20: a command that only asks the daemon has 100 in all.
+# The daemon's start leaves out what no first request needs: a scrape's library, the retry loop, near words, time zones,
+# and YAML, which only a file of the user's own needs.
 WITHIN_FUNCTIONS = {
     "assembly": {"claude_proxy.observers"},
+    "config.environment": {"yaml"},
+    "config.layers": {"claude_proxy.config.yaml_tree"},
+    "config.load": {"claude_proxy.config.yaml_tree"},
     "config.reader": {"difflib"},
     "forwarding.retry": {"claude_proxy.forwarding.again"},
+    "web.openapi": {"yaml"},
     "web.stats": {"zoneinfo"},
     "credentials.keychain": {"keyring", "keyring.errors"},
     "credentials.key_store": {"keyring", "keyring.errors"},

@@ -17,6 +17,7 @@ LATER = {
     "prometheus_client",
     "tenacity",
     "xml",
+    "yaml",
     "zipfile",
     "zoneinfo",
 }
@@ -30,9 +31,12 @@ OTHERS |= {
     "claude_proxy.toggle",
 }
 
+# The rest of the environment has no YAML in it, as a user's who has set nothing.
+UNSET = {"CLAUDE_PROXY_CREDENTIALS__CLAUDE__REFRESH": ""}
+
 
 async def test_what_is_needed_later_is_not_imported_when_it_serves(tmp_path: Path) -> None:
-    async with running(tmp_path, {}, {"PYTHONPROFILEIMPORTTIME": "1"}) as daemon:
+    async with running(tmp_path, env={"PYTHONPROFILEIMPORTTIME": "1", **UNSET}, has_file=False) as daemon:
         assert (await ask(f"{daemon.url}/health", method="GET")).status == 200
         imported = {match[1] for line in daemon.lines if (match := _IMPORTED.match(line))}
     assert {"claude_proxy.web.app", "claude_proxy.ledger.sqlite_file", "sqlite3"} <= imported
