@@ -33,6 +33,10 @@ def serve(path: Path | None, **options: Any) -> None:
     Exit codes: 0 ended after draining, 1 ended at once, 78 faulty configuration, or address or ledger not free.
     """
     with _authorities_unread():
+        # First, and from here: reached through our own modules it lies so deep that Python gets a piece of its stack
+        # from the system for one call, gives it back, and gets it again for the next (CPython's issue 142183).
+        import aiohttp  # noqa: F401 - what follows leads to it
+
         from claude_proxy.config.load import load
         from claude_proxy.daemon import PortTaken
         from claude_proxy.daemon import serve as run_daemon

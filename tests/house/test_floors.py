@@ -34,6 +34,7 @@ LIBRARIES = {
         "upstreams.transport",
         "web",
         "daemon",
+        "commands.serve",
         "demo.stage",
         "demo.stand_in",
     },

@@ -53,7 +53,7 @@ WITHIN_FUNCTIONS = {
     "commands.login": {"claude_proxy.commands.hand_over"},
     "commands.options": {"claude_proxy.config.tree"},
     "commands.paths": {"claude_proxy.config.layers"},
-    "commands.serve": {"claude_proxy.config.load", "claude_proxy.daemon", "claude_proxy.ledger.holder"},
+    "commands.serve": {"aiohttp", "claude_proxy.config.load", "claude_proxy.daemon", "claude_proxy.ledger.holder"},
     "commands.prices": {
         "claude_proxy.assembly",
         "claude_proxy.commands.prices_text",
