@@ -69,29 +69,34 @@ def _unpacked(body: bytearray) -> bytes:
 
 
 class Lags:
-    """How late paced events come. The proxy's use is looked at while all streams run, and only then: what it costs
-    to begin and to end a stream is not the events'."""
+    """How late paced events come, and what they cost the proxy: while all streams run, and only then. To begin and to
+    end a stream is work of another kind, and all of them begin within one pause, as no user's do."""
 
     def __init__(self, pid: int | None, connections: int, expected: int) -> None:
         self._pid = pid
         self._from, self._until = 3 * connections, expected - 3 * connections
+        self._seen = 0
         self._before: tuple[int, Usage | None] = (0, None)
         self.seconds: list[float] = []
         self.cpu: float | None = None  # seconds for each event
 
     def feed(self, data: bytes) -> None:
         now = time.perf_counter()
-        for stamp in STAMP.findall(data):
-            self.seconds.append(now - float(stamp[1:]))
-        seen = len(self.seconds)
-        if self._pid is None or not self._from <= seen:
-            return
+        stamps = STAMP.findall(data)
+        self._seen += len(stamps)
+        if not self._from <= self._seen < self._until:
+            return self._end()
+        if not self._before[0]:
+            self._before = self._seen, usage(self._pid) if self._pid is not None else None
+        self.seconds += (now - float(stamp[1:]) for stamp in stamps)
+        return None
+
+    def _end(self) -> None:
         number, before = self._before
-        if not number:
-            self._before = seen, usage(self._pid)
-        elif before is not None and self.cpu is None and seen >= self._until:
-            after = usage(self._pid)
-            self.cpu = (after.cpu - before.cpu) / (seen - number) if after else None
+        if self._pid is None or before is None or self.cpu is not None:
+            return
+        after = usage(self._pid)
+        self.cpu = (after.cpu - before.cpu) / (self._seen - number) if after else None
 
 
 class Connection(asyncio.Protocol):

@@ -2,11 +2,13 @@
 
 import gzip
 import math
+import os
+import time
 
 import pytest
 
 from benchmarks.framing import MessageReader
-from benchmarks.load import AnswerError, Expected, turns_of
+from benchmarks.load import AnswerError, Expected, Lags, turns_of
 from benchmarks.workloads import Stream, json_answer, stream_answer
 
 STREAM = Stream(10)
@@ -51,3 +53,23 @@ def test_a_refusal_and_a_cut_stream_do_not_count() -> None:
 def test_a_turn_has_so_many_requests_and_none_when_its_time_is_up() -> None:
     assert list(turns_of(3, math.inf)) == [0, 1, 2]
     assert list(turns_of(3, -1.0)) == []
+
+
+def stamped(seconds: float, many: int) -> bytes:
+    return b"data: @%019.6f\n\n" % (time.perf_counter() - seconds) * many
+
+
+def test_events_are_timed_while_all_streams_run_and_neither_before_nor_after() -> None:
+    lags = Lags(os.getpid(), connections=2, expected=20)
+    for many, late in ((5, 1000.0), (2, 10.0), (5, 20.0), (1, 30.0), (2, 2000.0), (5, 3000.0)):
+        lags.feed(stamped(late, many))
+    assert [round(seconds, -1) for seconds in lags.seconds] == [10.0] * 2 + [20.0] * 5 + [30.0]
+    assert lags.cpu is not None
+
+
+def test_where_no_process_is_looked_at_events_are_timed_all_the_same() -> None:
+    lags = Lags(None, connections=1, expected=9)
+    for _ in range(9):
+        lags.feed(stamped(10.0, 1))
+    assert len(lags.seconds) == 3
+    assert lags.cpu is None
