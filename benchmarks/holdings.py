@@ -9,17 +9,18 @@ import time
 import urllib.request
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Any
 
 from benchmarks.processes import NotRunning, usage
 
-_LAG = "claude_proxy_event_loop_lag_seconds"
-_TASKS_SECONDS = 10.0
+_TOLD_SECONDS = 10.0
 _LISTENING = "0A"  # the state in /proc/net/tcp
 
 
 @dataclass(frozen=True)
 class Holdings:
-    """What it holds at one moment. All but `rss` (bytes) are numbers of things."""
+    """What it holds at one moment: numbers of things, and bytes of memory (`rss`). `lags` are no holding: by how many
+    seconds each look at its event loop came too late since its holdings were looked at before."""
 
     in_flight: int
     clients: int
@@ -28,39 +29,40 @@ class Holdings:
     tasks: int
     threads: int
     rss: int
+    lags: tuple[float, ...] = ()
 
     def grown(self, start: "Holdings") -> list[str]:
         """What is not as it was at the start, memory left aside."""
-        names = [field.name for field in fields(self) if field.name != "rss"]
+        names = [field.name for field in fields(self) if field.name not in {"rss", "lags"}]
         pairs = ((name, getattr(start, name), getattr(self, name)) for name in names)
         return [f"{name} went from {before} to {after}" for name, before, after in pairs if before != after]
 
 
 @dataclass(frozen=True)
 class Watched:
-    """A daemon started by benchmarks.watched_daemon; `told` is the file into which it writes how many tasks it has."""
+    """A daemon started by benchmarks.watched_daemon; `told` is the file into which it writes what only it knows."""
 
     pid: int
     url: str
     told: Path
 
     def holdings(self) -> Holdings:
-        tasks, threads, descriptors = self._tasks(), self._entries("task"), self._descriptors()
+        told = self._asked_to_tell()  # first: what follows takes its loop's time
+        threads, descriptors = self._entries("task"), self._descriptors()
         local_ports = self._local_ports()
         clients = local_ports.count(int(self.url.rpartition(":")[2]))
         used = usage(self.pid)
         assert used is not None
         # Last: the question has a connection and tasks of its own.
         in_flight = self._in_flight()
-        return Holdings(in_flight, clients, len(local_ports) - clients, descriptors, tasks, threads, used.rss)
+        upstreams = len(local_ports) - clients
+        return Holdings(
+            in_flight, clients, upstreams, descriptors, told["tasks"], threads, used.rss, tuple(told["lags"])
+        )
 
-    def loop_lag(self) -> tuple[float, int]:
-        """Below which time, in seconds, 99 % of its looks at the event loop's lag were, and how many looks there
-        were: the bound of a bucket of its histogram."""
-        found = re.findall(rf'^{_LAG}_bucket{{le="([^"]+)"}} (\S+)$', self._ask("/metrics"), re.MULTILINE)
-        counts = [(float(bound), float(count)) for bound, count in found]
-        looks = counts[-1][1]
-        return next(bound for bound, count in counts if count >= 0.99 * looks), int(looks)
+    def scrape(self) -> str:
+        """What Prometheus would get."""
+        return self._ask("/metrics")
 
     def _in_flight(self) -> int:
         return int(json.loads(self._ask("/livez"))["in_flight"])
@@ -82,15 +84,16 @@ class Watched:
     def _entries(self, directory: str) -> int:
         return sum(1 for _ in Path(f"/proc/{self.pid}/{directory}").iterdir())
 
-    def _tasks(self) -> int:
+    def _asked_to_tell(self) -> dict[str, Any]:
         before = self.told.read_text() if self.told.exists() else ""
         os.kill(self.pid, signal.SIGUSR1)
-        give_up = time.monotonic() + _TASKS_SECONDS
+        give_up = time.monotonic() + _TOLD_SECONDS
         while time.monotonic() < give_up:
             if self.told.exists() and (now := self.told.read_text()) != before:
-                return int(now.split()[1])
+                told: dict[str, Any] = json.loads(now)
+                return told
             time.sleep(0.01)
-        raise NotRunning(f"the daemon did not say within {_TASKS_SECONDS:g} s how many tasks it has")
+        raise NotRunning(f"the daemon did not say within {_TOLD_SECONDS:g} s how many tasks it has")
 
     def _local_ports(self) -> list[int]:
         """The local port of each TCP connection that it has open; the listening socket left aside."""

@@ -15,11 +15,12 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from benchmarks.holdings import Holdings, Watched
-from benchmarks.processes import NotRunning, Running, ending, start
+from benchmarks.processes import Cores, NotRunning, Running, choose_cores, ending, pinned, start
 from benchmarks.soak_clients import Crowd
+from benchmarks.table import percentile
 
 STEP = 1_000  # requests between two looks
-SETTLE_SECONDS = 60.0  # idle connections to an upstream are kept for 30 s
+SETTLE_SECONDS = 75.0  # idle connections to an upstream are kept for 30 s, and looked at every 30 s
 MOST_GROWTH = 10_000_000  # bytes of memory after the first thousand requests
 COLUMNS = ("after", "in flight", "clients", "upstreams", "descriptors", "tasks", "threads", "RSS, MB", "requests/s")
 
@@ -27,17 +28,21 @@ COLUMNS = ("after", "in flight", "clients", "upstreams", "descriptors", "tasks",
 class Soak:
     """One run in a temporary directory of its own."""
 
-    def __init__(self, directory: Path, stack: ExitStack) -> None:
+    def __init__(self, directory: Path, cores: Cores, stack: ExitStack) -> None:
         self._directory = directory
+        self._cores = cores
         self._stack = stack
         self.rows: list[tuple[str, ...]] = []
+        self.lags: list[float] = []
+        """By how many seconds the daemon's event loop was late, at each look under load."""
         self.growth = 0
         """Bytes of memory, from the first step's end to the end."""
 
     def start(self) -> Watched:
         """Two upstreams, the second of which can always answer, and the daemon before them."""
-        faulty = self._run("faulty", ["-m", "benchmarks.faulty_upstream"]).url()
-        healthy = self._run("healthy", ["-m", "benchmarks.faulty_upstream", "--healthy"]).url()
+        rig = self._cores.rig
+        faulty = self._run("faulty", ["-m", "benchmarks.faulty_upstream"], rig).url()
+        healthy = self._run("healthy", ["-m", "benchmarks.faulty_upstream", "--healthy"], rig).url()
         settings = {
             "listen": {"host": "127.0.0.1", "port": 0},
             "credentials": {"claude": {"sources": ["client"]}},
@@ -55,11 +60,11 @@ class Soak:
         config.write_text(json.dumps(settings))  # JSON is YAML
         told = self._directory / "told"
         command = ["-m", "benchmarks.watched_daemon", str(told), "serve", "--config", str(config)]
-        daemon = self._run("daemon", command)
+        daemon = self._run("daemon", command, self._cores.proxy)
         return Watched(daemon.pid, daemon.url(), told)
 
-    def _run(self, name: str, command: list[str]) -> Running:
-        return self._stack.enter_context(ending(start(name, [sys.executable, *command], self._directory / name, None)))
+    def _run(self, name: str, command: list[str], core: int | None) -> Running:
+        return self._stack.enter_context(ending(start(name, [sys.executable, *command], self._directory / name, core)))
 
     async def run(self, daemon: Watched, crowd: Crowd, requests: int) -> list[str]:
         """Sends the requests; what is wrong in the end, in words."""
@@ -70,11 +75,12 @@ class Soak:
         while done < requests:
             step = min(STEP, requests - done)
             began = time.monotonic()
-            await crowd.ask(step)
+            await asyncio.gather(crowd.ask(step), asyncio.to_thread(daemon.scrape))
             rate = step / (time.monotonic() - began)
             done += step
             held = await asyncio.to_thread(daemon.holdings)
             early = early or held
+            self.lags += held.lags
             self._note(f"{done:,}", held, rate)
         crowd.leave()
         end = await self._settled(daemon, begin)
@@ -117,6 +123,15 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     )
 
 
+def lateness(lags: Sequence[float]) -> str:
+    """What the looks at the event loop say, as a sentence. `lags` are seconds."""
+    if not lags:
+        return "The load was over before the first look at the event loop."
+    parts = " and ".join(f"{percentile(lags, part) * 1000:.1f} ms in {part} %" for part in (50, 99))
+    worst = max(lags) * 1000
+    return f"Under load the event loop was late by at most {parts} of {len(lags):,} looks, and {worst:.1f} ms at worst."
+
+
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.soak", description=__doc__)
     parser.add_argument("--requests", type=int, default=10_000)
@@ -132,22 +147,22 @@ def main() -> int:
         return 2
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda received, _: sys.exit(128 + received))
+    cores = choose_cores()
     with tempfile.TemporaryDirectory(prefix="claude-proxy-soak-") as directory, ExitStack() as stack:
-        soak = Soak(Path(directory), stack)
+        soak = Soak(Path(directory), cores, stack)
         try:
             daemon = soak.start()
             crowd = Crowd(daemon.url, options.at_once, options.seed)
-            complaints = asyncio.run(soak.run(daemon, crowd, options.requests))
-            lag, looks = daemon.loop_lag()
+            with pinned(cores.rig):
+                complaints = asyncio.run(soak.run(daemon, crowd, options.requests))
         except NotRunning as reason:
             print(f"the soak cannot run: {reason}", file=sys.stderr)
             return 2
     befell = [(what, came, f"{number:,}") for (what, came), number in sorted(crowd.befell.items())]
-    print(
-        table(COLUMNS, soak.rows), "", table(("what befell a request", "what came of it", "requests"), befell), sep="\n"
-    )
+    print(cores, "", table(COLUMNS, soak.rows), "", sep="\n")
+    print(table(("what befell a request", "what came of it", "requests"), befell))
     print(f"\nMemory changed by {soak.growth / 1e6:+.1f} MB after the first {STEP:,} requests.")
-    print(f"The event loop was late by at most {lag * 1000:g} ms in 99 % of {looks:,} looks.")
+    print(lateness(soak.lags))
     print("\n" + ("\n".join(["NOT WELL:", *complaints]) if complaints else "All else is as it was at the start."))
     return int(bool(complaints))
 
