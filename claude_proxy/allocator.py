@@ -5,8 +5,10 @@ import contextlib
 import ctypes
 import os
 from collections.abc import AsyncIterator
-from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
+
+from claude_proxy.aside import aside
 
 _EVERY = 5.0  # seconds between two looks
 _SELDOM = 3  # times as long, where the last look has found little
@@ -49,9 +51,8 @@ async def _watch(library: ctypes.CDLL, every: float, least: int) -> None:
             if now <= least + _WORTH:
                 least, wait = min(least, now), every
                 continue
-            # It takes 2 to 12 ms, and ctypes lets the others run meanwhile: on a thread that does not stay.
-            with ThreadPoolExecutor(1, "giving memory back") as thread:
-                await asyncio.get_running_loop().run_in_executor(thread, library.malloc_trim, 0)
+            # It takes 2 to 12 ms, and ctypes lets the others run meanwhile.
+            await aside(partial(library.malloc_trim, 0))
             # What is in use still may be free at a later look.
             wait = every if resident() < now - _WORTH else min(2 * wait, _SELDOM * every)
 

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from tests.asking import ask
 from tests.claude_request import stored_login
 from tests.client_requests import message_request
 from tests.config.loading import loaded
+from tests.imported_where import importing
 from tests.in_process import LOGIN, in_process
 from tests.stand_in import StandIn, fails
 
@@ -147,6 +149,15 @@ async def test_the_state_of_the_house_is_in_its_metrics(tmp_path: Path, home: Pa
     assert 'claude_proxy_circuit_state{state="open",upstream="claude"} 0.0' in lines
     assert "claude_proxy_requests_in_flight 0.0" in lines
     assert 'model="claude-opus-4-8"' in metrics
+
+
+async def test_the_first_scrape_s_library_is_imported_beside_the_loop(tmp_path: Path) -> None:
+    async with in_process(tmp_path, {}) as daemon:
+        with importing("claude_proxy.observers.scrape") as threads:
+            reply = await ask(f"{daemon.url}/metrics", method="GET")
+    assert reply.status == 200
+    assert len(threads) == 1
+    assert threads[0] is not threading.current_thread()
 
 
 async def test_the_access_token_is_learnt_so_that_no_log_shows_it(tmp_path: Path) -> None:

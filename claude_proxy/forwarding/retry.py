@@ -2,10 +2,13 @@
 
 import time
 from collections.abc import Awaitable, Callable
+from functools import partial
+from importlib import import_module
 from typing import TypeVar
 
 import msgspec
 
+from claude_proxy.aside import aside
 from claude_proxy.failures import AttemptFailed
 
 T = TypeVar("T")
@@ -33,12 +36,13 @@ async def with_retries(
             raise
         first = failed
     # Only now: tenacity costs as much as a small request, and a fiftieth of the start to be imported, and nearly all
-    # requests succeed at once.
-    from claude_proxy.forwarding.again import try_again
-
-    left = settings.max_elapsed - (time.monotonic() - started)
-    waits = (settings.first_wait, settings.max_wait)
+    # requests succeed at once. Aside, or all others would wait for that.
     try:
+        await aside(partial(import_module, "claude_proxy.forwarding.again"))
+        from claude_proxy.forwarding.again import try_again
+
+        left = settings.max_elapsed - (time.monotonic() - started)
+        waits = (settings.first_wait, settings.max_wait)
         return await try_again(once, first, waits, tries=1 + retries, seconds=left, may_go_on=may_go_on)
     finally:
         del first  # its traceback leads back here

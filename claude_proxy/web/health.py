@@ -3,7 +3,7 @@
 import math
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from aiohttp.web_request import BaseRequest
@@ -27,7 +27,7 @@ class Health:
         self,
         drain: Drain,
         forwarder: Forwarder,
-        metrics: Callable[[], bytes],
+        metrics: Callable[[], Awaitable[bytes]],
         metrics_type: str,
         quota: Callable[[], Mapping[str, Any]] = dict,
     ) -> None:
@@ -60,7 +60,7 @@ class Health:
         return answer_json({"in_flight": self._drain.in_flight, "draining": self._drain.draining})
 
     async def metrics(self, _: BaseRequest) -> Response:
-        return Response(body=self._metrics(), headers={"Content-Type": self._metrics_type, "Server": SERVER})
+        return Response(body=await self._metrics(), headers={"Content-Type": self._metrics_type, "Server": SERVER})
 
 
 def _upstream(upstream: Upstream) -> dict[str, Any]:

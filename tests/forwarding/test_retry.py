@@ -1,6 +1,7 @@
 """One target, tried again: when, and how often. The waits: test_again.py. What is tried: test_attempt.py."""
 
 import gc
+import threading
 import time
 import weakref
 from pathlib import Path
@@ -14,6 +15,7 @@ from claude_proxy.wire.headers import first
 from tests.client_requests import message_request
 from tests.closed_port import refusing_url
 from tests.forwarding.forwarding_house import BRINGS_KEY, QUICK, TRIES, forwarding
+from tests.imported_where import importing
 from tests.stand_in import (
     Answer,
     StandIn,
@@ -48,6 +50,15 @@ async def test_what_was_not_answered_is_tried_again_and_told_as_it_was_said(tmp_
     assert ("request-id", "req_upstream") in told.failure.said.headers
     assert told.failure.said.body == error_body("api_error", f"words of {status}")
     assert told.failure.upstream == "claude"
+
+
+async def test_the_library_of_the_tries_is_imported_beside_the_loop(tmp_path: Path) -> None:
+    async with StandIn(says("hello")) as claude, forwarding(tmp_path, {"claude": claude}) as house:
+        claude.then(fails(529, "overloaded_error"))
+        with importing("claude_proxy.forwarding.again") as threads:
+            assert (await house.ask(ASKS)).status == 200
+    assert len(threads) == 1
+    assert threads[0] is not threading.current_thread()
 
 
 async def test_one_good_answer_ends_the_tries(tmp_path: Path) -> None:

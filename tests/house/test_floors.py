@@ -8,7 +8,7 @@ from tests.house.source import Module, modules
 
 # A module may import from its own room and from the rooms below its floor, as the plan in the README draws it.
 FLOORS = [
-    {"directories", "failures", "logfile", "logline", "logwriter", "loopback_http", "port_holder", "wire"},
+    {"aside", "directories", "failures", "logfile", "logline", "logwriter", "loopback_http", "port_holder", "wire"},
     {"credentials", "dialects", "exchange"},
     {"ledger", "upstreams"},
     {"forwarding", "observers"},

@@ -178,11 +178,15 @@ async def test_it_tells_the_routes_that_are_in_force_after_a_reload(tmp_path: Pa
         assert (await health_of(daemon))["upstreams"]["claude"]["base_url"] == "http://127.0.0.1:9"
 
 
+async def rendered() -> bytes:
+    return b"\xff one 1\n"
+
+
 async def test_its_uptime_counts_from_its_making(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     clock = FrozenClock(1000.0)
     monkeypatch.setattr(health_module, "time", types.SimpleNamespace(monotonic=clock))
     async with forwarding(tmp_path, {}, routes=[{"to": [{"upstream": "claude"}]}]) as house:
-        health = Health(Drain(), house.forwarder, lambda: b"", "text/plain")
+        health = Health(Drain(), house.forwarder, rendered, "text/plain")
         clock.advance(3599.96)
         async with serving(health.health) as port:
             assert (await ask(f"http://127.0.0.1:{port}/", method="GET")).json()["uptime_seconds"] == 3600.0
@@ -190,7 +194,7 @@ async def test_its_uptime_counts_from_its_making(tmp_path: Path, monkeypatch: py
 
 async def test_metrics_are_given_as_they_are_rendered(tmp_path: Path) -> None:
     async with forwarding(tmp_path, {}, routes=[{"to": [{"upstream": "claude"}]}]) as house:
-        health = Health(Drain(), house.forwarder, lambda: b"\xff one 1\n", "text/x-metrics; version=9")
+        health = Health(Drain(), house.forwarder, rendered, "text/x-metrics; version=9")
         async with serving(health.metrics) as port:
             reply = await ask(f"http://127.0.0.1:{port}/", method="GET")
     assert (reply.status, reply.body) == (200, b"\xff one 1\n")
