@@ -9,7 +9,8 @@ never begin like the mark.
 from typing import Any
 
 from claude_proxy.wire import json_parts
-from claude_proxy.wire.messages import ClientRequest, Members
+from claude_proxy.wire.members import Members
+from claude_proxy.wire.messages import ClientRequest
 
 _MARK = "claude-proxy:"
 _MARK_BYTES = b'"claude-proxy:'
@@ -42,7 +43,7 @@ def drop_foreign_thinking(request: ClientRequest) -> Members | None:
     What stays keeps its bytes. A turn of nothing but such thinking goes whole: an empty one would be refused.
     """
     assert request.members is not None
-    if _MARK_BYTES not in request.members.text:
+    if not request.members.mentions(_MARK_BYTES):
         return None  # nearly always: no copy of the messages is made for it
     messages = request.members.raw("messages")
     turns = json_parts.listed(messages)

@@ -22,7 +22,8 @@ from claude_proxy.doctor.whole_case import WholeCase
 from claude_proxy.toggle.address import host_and_port
 from claude_proxy.toggle.health import Health, mapping
 from claude_proxy.wire.headers import TOKEN_HEADER
-from claude_proxy.wire.messages import MESSAGES, BadBody, ClientRequest
+from claude_proxy.wire.members import BadBody
+from claude_proxy.wire.messages import MESSAGES, ClientRequest
 
 _PATIENCE = 60.0  # seconds; the daemon tries again where that is safe
 _LARGEST = 1 << 20  # bytes of an answer

@@ -17,7 +17,8 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from claude_proxy.wire.messages import Members
+from claude_proxy.wire.json_parts import items
+from claude_proxy.wire.members import Members
 
 SHORTEST = 64
 """Bytes; what is shorter costs less where it stands than in a row of its own."""
@@ -26,7 +27,6 @@ UNCUT = 4 << 10
 """Bytes; a shorter body is stored where it stands. Most such are asked once, for a title or a count, and to cut one
 takes as long as all else that is done with it."""
 
-_GAP = re.compile(rb"[ \t\r\n]*,?[ \t\r\n]*")
 _MEMBER = re.compile(rb'[ \t\r\n,]*("(?:[^"\\]|\\.)*")[ \t\r\n]*:[ \t\r\n]*', re.DOTALL)
 _CACHE_CONTROL = b'"cache_control"'
 _BEHIND_AN_ITEM = b",] \t\r\n"
@@ -43,7 +43,6 @@ class _Key:
 
 
 _decode_members = msgspec.json.Decoder(dict[_Key, msgspec.Raw], dec_hook=lambda _, name: _Key(name)).decode
-_decode_items = msgspec.json.Decoder(list[msgspec.Raw]).decode
 
 
 class _List(NamedTuple):
@@ -132,7 +131,7 @@ class Cut:
         if earlier is not None and name in earlier.lists:
             self._take_over(walked, earlier, earlier.lists[name])
         at = start + walked.ends[-1] if walked.ends else start
-        for item, until in _items(self.body, at, end, within=at > start):
+        for item, until in items(self.body, at, end, within=at > start):
             if name == b'"messages"':
                 self._message(item, until)
             else:
@@ -172,7 +171,7 @@ class Cut:
             if self.body[at : at + 1] != b"[":
                 self._block(at, until)
                 continue
-            for item, its_end in _items(self.body, at, until):
+            for item, its_end in items(self.body, at, until):
                 self._block(item, its_end)
 
     def _block(self, start: int, end: int) -> None:
@@ -240,25 +239,6 @@ def _shared(body: bytes, start: int, earlier: bytes, its: _List) -> int:
     if same and body[start + end : start + end + 1] not in _BEHIND_AN_ITEM:
         same -= 1
     return same
-
-
-def _items(body: bytes, start: int, end: int, *, within: bool = False) -> Iterator[tuple[int, int]]:
-    """The items of the list that ends there; it starts there too, or an item `within` it has ended."""
-    at = start + 1
-    if within:
-        at = _gap_end(body, start)
-        raws = _decode_items(b"[" + body[at:end])
-    else:
-        raws = _decode_items(memoryview(body)[start:end])
-    for raw in raws:
-        at = _gap_end(body, at)
-        yield at, at + len(memoryview(raw))
-        at += len(memoryview(raw))
-
-
-def _gap_end(body: bytes, at: int) -> int:
-    found = _GAP.match(body, at)
-    return found.end() if found else at
 
 
 def _members(

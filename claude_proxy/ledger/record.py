@@ -6,7 +6,7 @@ from enum import StrEnum
 import msgspec
 
 from claude_proxy.wire.headers import Headers
-from claude_proxy.wire.messages import Members
+from claude_proxy.wire.members import Members
 from claude_proxy.wire.usage import Usage
 
 

@@ -14,12 +14,15 @@ from claude_proxy.forwarding.reply import Reply
 from claude_proxy.web.body import decoded, read_body
 from claude_proxy.web.errors import SERVER, Refused, broken_stream, failed, who_answered
 from claude_proxy.web.guard import Guard
+from claude_proxy.web.last_bodies import SHORTEST, LastBodies
 from claude_proxy.web.outlet import Outlet
 from claude_proxy.web.protocol import LimitSettings
 from claude_proxy.wire.headers import Headers, first, nominates_end_to_end
-from claude_proxy.wire.messages import COUNT_TOKENS, MESSAGES, BadBody, ClientRequest
+from claude_proxy.wire.members import BadBody
+from claude_proxy.wire.messages import COUNT_TOKENS, MESSAGES, ClientRequest
 
 _LARGE = 1 << 20  # bytes of a body that is read on a thread
+_CONVERSATION = ("x-claude-code-session-id", "x-claude-code-agent-id")
 
 
 class MessagesDoor:
@@ -29,6 +32,7 @@ class MessagesDoor:
         self._forwarder = forwarder
         self._guard = guard
         self._limits = limits
+        self._last = LastBodies()
 
     async def answer(self, request: BaseRequest) -> StreamResponse:
         """Raises Refused where the request is none that could be forwarded."""
@@ -54,12 +58,17 @@ class MessagesDoor:
             return ClientRequest(request.method, target, headers, body, body, local)
         coding = first(headers, "content-encoding")
         text = body if coding is None else await decoded(body, coding, self._limits)
-        read = partial(ClientRequest.read, request.method, target, headers, body, text, local=local)
+        conversation = tuple(map(request.headers.get, _CONVERSATION))
+        earlier = self._last.of(conversation) if len(text) >= SHORTEST else None
+        read = partial(ClientRequest.read, request.method, target, headers, body, text, local=local, earlier=earlier)
         try:
             # Above that, others would wait for milliseconds.
-            return read() if len(text) <= _LARGE else await asyncio.to_thread(read)
+            made = read() if len(text) <= _LARGE else await asyncio.to_thread(read)
         except BadBody as error:
             raise Refused(400, "bad_body", str(error)) from None
+        if made.members is not None:
+            self._last.keep(conversation, made.members)
+        return made
 
 
 def _check_headers(headers: Headers) -> None:

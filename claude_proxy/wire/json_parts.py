@@ -5,6 +5,7 @@ Numbers of any size, spellings of strings and white space survive, since only th
 
 import json
 import re
+from collections.abc import Iterator
 from typing import Any, NoReturn
 
 import msgspec
@@ -70,6 +71,25 @@ def is_json(found: bytes) -> bool:
         except (ValueError, RecursionError):
             return False
     return True
+
+
+def items(text: bytes, start: int, end: int, *, within: bool = False) -> Iterator[tuple[int, int]]:
+    """Where the items lie of the list that ends there; it starts there too, or an item `within` it has ended."""
+    at = start + 1
+    if within:
+        at = _gap_end(text, start)
+        raws = _decode_list(b"[" + text[at:end])
+    else:
+        raws = _decode_list(memoryview(text)[start:end])
+    for raw in raws:
+        at = _gap_end(text, at)
+        yield at, at + len(memoryview(raw))
+        at += len(memoryview(raw))
+
+
+def _gap_end(text: bytes, at: int) -> int:
+    found = _GAP.match(text, at)
+    return found.end() if found else at
 
 
 def items_dropped(array: bytes, dropped: set[int]) -> bytes:

@@ -1,21 +1,15 @@
-"""A client's request: its untouched bytes, and the few facts that we route by.
+"""A client's request: its untouched bytes, and the few facts that we route by."""
 
-A body is read once and shallowly: the members of the top-level object with their values as raw bytes. It is
-never validated beyond that: the API adds fields faster than any model of it could follow.
-"""
-
-import codecs
-import json
 import re
 from enum import StrEnum
 from functools import cached_property
-from typing import Any
 
 import msgspec
 from msgspec.structs import force_setattr, replace
 
 from claude_proxy.wire.headers import Headers
 from claude_proxy.wire.json_parts import value
+from claude_proxy.wire.members import BadBody, Members
 
 MESSAGES = "/v1/messages"
 COUNT_TOKENS = "/v1/messages/count_tokens"
@@ -27,127 +21,12 @@ MAX_MODEL = 256
 ATTRIBUTION = "x-anthropic-billing-header:"
 
 
-_PIECE = 64 << 10  # bytes
-
-
-class BadBody(ValueError):
-    """A body that is no Messages request: not JSON, no object, or one that two readers would read differently."""
-
-
 class Background(StrEnum):
     """The kinds of request that Claude Code makes by itself, without a prompt of the user behind them."""
 
     TITLE = "title"
     QUOTA_PROBE = "quota_probe"
     WEB_SEARCH = "web_search"
-
-
-class _Key:
-    """A member's name; compared by identity, so that a twin is kept and not overwritten."""
-
-    __slots__ = ("name",)
-
-    def __init__(self, _: type, name: str) -> None:
-        """As the decoder calls for it, with the type that it wants."""
-        self.name = name
-
-
-_decode_members = msgspec.json.Decoder(dict[_Key, msgspec.Raw], dec_hook=_Key).decode
-_decode_value = msgspec.json.decode
-
-
-class Members:
-    """The top-level members of a JSON object, in order, their values as raw bytes."""
-
-    __slots__ = ("_values", "text")
-
-    def __init__(self, text: bytes, known: dict[str, msgspec.Raw] | None = None) -> None:
-        """Raises BadBody where the text is not one JSON object with distinct names, in valid UTF-8.
-
-        With its `known` members, in their order, it is not read again.
-        """
-        self.text = text
-        if known is not None:
-            self._values = known
-            return
-        try:
-            if not text.isascii():
-                _look_at_encoding(text)  # msgspec skips over values without
-            members = _decode_members(text)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            raise BadBody(_reason(error)) from None
-        self._values = {key.name: value for key, value in members.items()}
-        if len(self._values) != len(members):
-            raise BadBody("a name stands twice in the top-level object: two readers would disagree about it")
-
-    def get(self, name: str) -> Any:
-        """The decoded value of a member; None where it is absent, or holds what no number or text here can hold."""
-        raw = self._values.get(name)
-        try:
-            return None if raw is None else _decode_value(raw)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueError):
-            return None
-
-    def raw(self, name: str) -> bytes | None:
-        """A member's value as it was written, or None."""
-        value = self._values.get(name)
-        return None if value is None else bytes(memoryview(value))
-
-    @property
-    def values(self) -> list[msgspec.Raw]:
-        """Those of all members, in order."""
-        return [*self._values.values()]
-
-    def replace(self, name: str, value: object) -> bytes:
-        """The text with one member's value replaced; not another byte changes. The member must be there."""
-        return self.replace_raw(name, json.dumps(value).encode())
-
-    def replace_raw(self, name: str, value: bytes) -> bytes:
-        """As `replace`, with a value that is JSON text already."""
-        at = self.text.index(b"{") + 1
-        for key, raw in self._values.items():
-            colon = _MEMBER.match(self.text, at)
-            assert colon is not None, "the walk follows what the decoder has accepted"
-            start, end = colon.end(), colon.end() + len(memoryview(raw))
-            if key == name:
-                return b"".join((self.text[:start], value, self.text[end:]))
-            at = end
-        raise KeyError(name)
-
-    def with_value(self, name: str, value: bytes) -> "Members":
-        """Members in which this one has this value, as JSON text; where it is absent it is put before the others.
-        Not another byte changes, and nothing is read again."""
-        new = msgspec.Raw(value)
-        if name in self._values:
-            return Members(self.replace_raw(name, value), self._values | {name: new})
-        at = self.text.index(b"{") + 1
-        added = json.dumps(name).encode() + b":" + value + (b"," if self._values else b"")
-        return Members(b"".join((self.text[:at], added, self.text[at:])), {name: new} | self._values)
-
-
-def _look_at_encoding(text: bytes) -> None:
-    """Raises UnicodeDecodeError where the text is not UTF-8.
-
-    Piece by piece: a megabyte decoded at once takes two from the system and gives them back, which costs more than
-    the look.
-    """
-    view, at = memoryview(text), 0
-    while at < len(text):
-        _, looked_at = codecs.utf_8_decode(view[at : at + _PIECE], "strict", at + _PIECE >= len(text))
-        at += looked_at
-
-
-# White space and the comma behind the value before, the name, the colon: up to where the value begins.
-_MEMBER = re.compile(rb'[ \t\r\n,]*"(?:[^"\\]|\\.)*"[ \t\r\n]*:[ \t\r\n]*', re.DOTALL)
-
-
-def _reason(error: Exception) -> str:
-    if isinstance(error, RecursionError):
-        return "the body is nested too deeply"
-    if isinstance(error, UnicodeDecodeError):
-        return "the body is not valid UTF-8"
-    # msgspec's messages name the fault and the byte, never the content.
-    return f"the body is not a JSON object: {error}"
 
 
 class ClientRequest(msgspec.Struct, frozen=True, dict=True, weakref=True):
@@ -195,10 +74,14 @@ class ClientRequest(msgspec.Struct, frozen=True, dict=True, weakref=True):
         text: bytes | None = None,
         *,
         local: bool = True,
+        earlier: Members | None = None,
     ) -> "ClientRequest":
-        """A request with a Messages body. Raises BadBody, which says what is wrong with it."""
+        """A request with a Messages body, which may have much in common with an `earlier` one.
+
+        Raises BadBody, which says what is wrong with it.
+        """
         text = body if text is None else text
-        members = Members(text)
+        members = Members(text, earlier=earlier)
         model = members.get("model")
         if not isinstance(model, str) or not 0 < len(model) <= MAX_MODEL or not model.isprintable():
             raise BadBody(f"`model` must be a name of 1 to {MAX_MODEL} printable characters")

@@ -7,7 +7,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from claude_proxy.ledger.pieces import SHORTEST, UNCUT, Cut, Cuts, digest
-from claude_proxy.wire.messages import BadBody, Members
+from claude_proxy.wire.members import BadBody, Members
 from tests.ledger.made_records import bodies, conversation
 
 LONG = "words that are long enough to be a piece of their own, and some more"

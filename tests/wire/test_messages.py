@@ -7,7 +7,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from claude_proxy.wire.messages import MAX_MODEL, Background, BadBody, ClientRequest, Members
+from claude_proxy.wire.members import BadBody, Members
+from claude_proxy.wire.messages import MAX_MODEL, Background, ClientRequest
 
 _values: st.SearchStrategy[Any] = st.recursive(
     st.none()
