@@ -12,6 +12,7 @@ import re
 import msgspec
 
 from claude_proxy.wire.messages import Background, ClientRequest
+from claude_proxy.wire.repeated import Place
 
 LONGEST_MESSAGE = 200
 """Characters that are kept of a conversation's first message."""
@@ -34,7 +35,6 @@ class _Block(msgspec.Struct):
     text: msgspec.Raw = msgspec.Raw()
 
 
-_decode_list = msgspec.json.Decoder(list[msgspec.Raw]).decode
 _decode_message = msgspec.json.Decoder(_Message).decode
 _decode_blocks = msgspec.json.Decoder(list[_Block]).decode
 _decode_text = msgspec.json.Decoder(str).decode
@@ -59,16 +59,13 @@ def read_facts(request: ClientRequest) -> Facts:
         return Facts(session, session)
     system = members.raw("system") or b""
     background = request.background
-    try:
-        messages = _decode_list(members.raw("messages") or b"[]")
-    except _UNREADABLE:
-        messages = []
+    messages = members.message_places()
     says = request.is_messages and background is None and request.agent_id is None
-    opening = _first_words(messages) if says else None
+    opening = _first_words(members.text, messages) if says else None
     conversation = session
     if conversation is None and messages and request.is_messages:
         # Other clients name no session: how it begins is the same with each turn.
-        begins = hashlib.blake2b(system + b"\0" + bytes(memoryview(messages[0])), digest_size=12)
+        begins = hashlib.blake2b(system + b"\0" + members.text[slice(*messages[0])], digest_size=12)
         conversation = f"hash_{begins.hexdigest()}"
     return Facts(session, conversation, len(messages), opening, _directory(system), background)
 
@@ -105,11 +102,11 @@ def _directory(system: bytes) -> str | None:
     return path if absolute and len(path) <= _LONGEST_PATH and path.isprintable() else None
 
 
-def _first_words(messages: list[msgspec.Raw]) -> str | None:
+def _first_words(body: bytes, messages: list[Place]) -> str | None:
     """What the user said first, in one line; not what the client has added."""
-    for message in messages:
+    for start, end in messages:
         try:
-            opened = _decode_message(message)
+            opened = _decode_message(body[start:end])
             if bytes(memoryview(opened.role)) != b'"user"':
                 continue
             content = bytes(memoryview(opened.content))

@@ -8,6 +8,7 @@ import codecs
 import json
 import re
 from bisect import bisect_left
+from operator import itemgetter
 from typing import Any
 
 import msgspec
@@ -34,13 +35,21 @@ class _Key:
 
 _decode_members = msgspec.json.Decoder(dict[_Key, msgspec.Raw], dec_hook=_Key).decode
 _decode_value = msgspec.json.decode
+_END = itemgetter(1)  # of a place
 _UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+
+
+class Tools(msgspec.Struct):
+    """What is known of a body's tools, and of those of all that repeat them."""
+
+    of_servers: tuple[str, ...] | None = None
+    """The types of those that only Anthropic's servers can run; None where nobody has asked."""
 
 
 class Members:
     """The top-level members of a JSON object, in order, their values as raw bytes."""
 
-    __slots__ = ("_absent_before", "_new", "_places", "_values", "absent", "message_ends", "text")
+    __slots__ = ("_absent_before", "_new", "_places", "_values", "absent", "known_messages", "text", "tools")
 
     def __init__(
         self, text: bytes, known: dict[str, msgspec.Raw] | None = None, earlier: "Members | None" = None
@@ -51,8 +60,9 @@ class Members:
         text, no more than has to be.
         """
         self.text = text
-        self.message_ends: list[int] = []
-        """Where the first of the messages end, as far as somebody has asked."""
+        self.known_messages: list[Place] = []
+        """Where the first of the messages stand, as far as somebody has asked."""
+        self.tools = Tools()
         self.absent: frozenset[bytes] = frozenset()
         """What was looked for and is not in the text."""
         self._places: dict[str, Place] | None = None
@@ -77,7 +87,7 @@ class Members:
         """Reads what is new in the text. False where it has to be read as a whole, be it for the fault in it."""
         text = self.text
         new = new_part(text, earlier.text)
-        first_messages = earlier.first_messages(new[0])
+        first_messages = earlier._first_messages(new[0])  # noqa: SLF001
         holes = repeated(new, len(text) - len(earlier.text), earlier.places.values(), first_messages)
         if not holes:
             return False
@@ -97,7 +107,10 @@ class Members:
             if len(memoryview(self._values[name])) != end - start:
                 self._values[name] = msgspec.Raw(memoryview(text)[start:end])
         self._places, self._new, self._absent_before = found, new, earlier.absent
-        self.message_ends = earlier.message_ends[: bisect_left(earlier.message_ends, new[0])]
+        known = earlier.known_messages
+        self.known_messages = known[: bisect_left(known, new[0], key=_END)]
+        if found.get("tools") in holes:
+            self.tools = earlier.tools
         return True
 
     @property
@@ -107,16 +120,25 @@ class Members:
             self._places = _places(self.text, self._values)
         return self._places
 
-    def first_messages(self, until: int) -> Place | None:
+    def message_places(self) -> list[Place]:
+        """Where the messages stand, in order; empty where they are no list. Those that an earlier body had are not
+        looked for again."""
+        start, end = self.places.get("messages", (0, 0))
+        if self.text[start : start + 1] != b"[":
+            return []
+        known = self.known_messages
+        at = known[-1][1] if known else start
+        self.known_messages = known = [*known, *items(self.text, at, end, within=at > start)]
+        return known
+
+    def _first_messages(self, until: int) -> Place | None:
         """Where the messages stand together that end before that place and are not all; None where these are few."""
         start, end = self.places.get("messages", (0, 0))
-        if not start + WORTH < until <= end or self.text[start : start + 1] != b"[":
+        if not start + WORTH < until <= end:
             return None
-        ends = self.message_ends
-        known = ends[-1] if ends else start
-        self.message_ends = ends = [*ends, *[last for _, last in items(self.text, known, end, within=known > start)]]
-        count = bisect_left(ends, until)
-        return (start + 1, ends[count - 1]) if count and ends[count - 1] - start > WORTH else None
+        found = self.message_places()
+        count = bisect_left(found, until, key=_END)
+        return (start + 1, found[count - 1][1]) if count and found[count - 1][1] - start > WORTH else None
 
     def mentions(self, words: bytes) -> bool:
         """Whether these bytes stand in the text."""

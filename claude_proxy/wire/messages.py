@@ -125,11 +125,16 @@ class ClientRequest(msgspec.Struct, frozen=True, dict=True, weakref=True):
         raw = self.members.raw("thinking") if self.members else None
         return raw is not None and b'"disabled"' not in raw and raw != b"null"
 
-    @cached_property
+    @property
     def server_tools(self) -> tuple[str, ...]:
         """The types of the tools that only Anthropic's servers can run, such as `web_search_20250305`."""
-        raw = self.members.raw("tools") if self.members else None
-        return () if raw is None else _server_tools(raw)
+        if self.members is None:
+            return ()
+        tools = self.members.tools
+        if tools.of_servers is None:
+            raw = self.members.raw("tools")
+            tools.of_servers = () if raw is None else _server_tools(raw)
+        return tools.of_servers
 
     @cached_property
     def background(self) -> Background | None:

@@ -51,7 +51,11 @@ def told(text: bytes, earlier: Members | None = None) -> Any:
     assert mentions == [words in text for words in WORDS]
     raws = {name: members.raw(name) for name in members.places}
     assert all(text[start:end] == raws[name] for name, (start, end) in members.places.items())
-    return [*raws.items()], [*members.values], members.replace_raw("model", b"x") if "model" in raws else None
+    if earlier is not None and members.tools is earlier.tools:
+        assert raws["tools"] == earlier.raw("tools")
+    messages = [text[start:end] for start, end in members.message_places()]
+    replaced = members.replace_raw("model", b"x") if "model" in raws else None
+    return [*raws.items()], [*members.values], messages, replaced
 
 
 def written(body: object, *, spaced: bool = False) -> bytes:
@@ -151,6 +155,14 @@ def test_of_what_an_earlier_body_had_nothing_is_decoded_again(monkeypatch: pytes
     ]
     assert third.get("messages") == [{"role": "user", "content": each} for each in ("one", "two", "three", "four")]
     assert (third.raw("tools"), third.get("stream")) == (b'[{"name":"Bash"}]', True)
+
+
+def test_what_is_known_of_tools_is_known_of_those_that_repeat_them() -> None:
+    first = Members(b'{"model":"m","messages":["one"],"tools":["two"]}')
+    same = Members(b'{"model":"m","messages":["one","more"],"tools":["two"]}', earlier=first)
+    other = Members(b'{"model":"m","messages":["one"],"tools":["two","more"]}', earlier=first)
+    assert same.tools is first.tools
+    assert other.tools is not first.tools
 
 
 def test_words_that_an_earlier_body_had_not_are_looked_for_in_what_is_new() -> None:

@@ -2,6 +2,9 @@
 
 import sys
 
+import pytest
+
+from claude_proxy.wire import messages
 from claude_proxy.wire.messages import ClientRequest, _server_tools
 from tests.client_requests import message_request
 
@@ -35,3 +38,19 @@ def test_a_very_large_list_of_tools_is_not_kept_beyond_its_request() -> None:
     before = sys.getrefcount(small)
     assert _server_tools(small) == ()
     assert sys.getrefcount(small) == before + 1
+
+
+def test_tools_that_a_conversation_repeats_are_looked_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    looked_at: list[bytes] = []
+
+    def look(tools: bytes) -> tuple[str, ...]:
+        looked_at.append(tools)
+        return _server_tools(tools)
+
+    monkeypatch.setattr(messages, "_server_tools", look)
+    tools = b'[{"type":"web_search_20250305","name":"%b"}]' % (b"x" * 2000)
+    first = ClientRequest.read("POST", "/v1/messages", (), b'{"model":"m","messages":[],"tools":%b}' % tools)
+    text = b'{"model":"m","messages":[1],"tools":%b}' % tools
+    second = ClientRequest.read("POST", "/v1/messages", (), text, earlier=first.members)
+    assert second.server_tools == first.server_tools == second.server_tools == ("web_search_20250305",)
+    assert looked_at == [tools]
