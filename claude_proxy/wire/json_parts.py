@@ -73,14 +73,19 @@ def is_json(found: bytes) -> bool:
     return True
 
 
-def items(text: bytes, start: int, end: int, *, within: bool = False) -> Iterator[tuple[int, int]]:
-    """Where the items lie of the list that ends there; it starts there too, or an item `within` it has ended."""
+def items(
+    text: bytes, start: int, end: int, *, within: bool = False, most: int | None = None
+) -> Iterator[tuple[int, int]]:
+    """Where the items lie of the list that ends there; it starts there too, or an item `within` it has ended. None of
+    them where there are more than `most`."""
     at = start + 1
     if within:
         at = _gap_end(text, start)
         raws = _decode_list(b"[" + text[at:end])
     else:
         raws = _decode_list(memoryview(text)[start:end])
+    if most is not None and len(raws) > most:
+        return
     for raw in raws:
         at = _gap_end(text, at)
         yield at, at + len(memoryview(raw))

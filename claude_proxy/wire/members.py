@@ -17,6 +17,7 @@ from claude_proxy.wire.json_parts import items
 from claude_proxy.wire.repeated import WORTH, Place, new_part, places_in_whole, repeated, shortened
 
 _PIECE = 64 << 10  # bytes
+_MOST_MESSAGES = 10_000  # that are remembered, or looked for on the event loop: a thousand take a millisecond
 
 
 class BadBody(ValueError):
@@ -49,7 +50,17 @@ class Tools(msgspec.Struct):
 class Members:
     """The top-level members of a JSON object, in order, their values as raw bytes."""
 
-    __slots__ = ("_absent_before", "_new", "_places", "_values", "absent", "known_messages", "text", "tools")
+    __slots__ = (
+        "_absent_before",
+        "_new",
+        "_places",
+        "_values",
+        "absent",
+        "has_many",
+        "known_messages",
+        "text",
+        "tools",
+    )
 
     def __init__(
         self, text: bytes, known: dict[str, msgspec.Raw] | None = None, earlier: "Members | None" = None
@@ -62,6 +73,8 @@ class Members:
         self.text = text
         self.known_messages: list[Place] = []
         """Where the first of the messages stand, as far as somebody has asked."""
+        self.has_many = False
+        """Whether too many of them are new to be looked for, or there are none; so it is with what follows, then."""
         self.tools = Tools()
         self.absent: frozenset[bytes] = frozenset()
         """What was looked for and is not in the text."""
@@ -88,6 +101,7 @@ class Members:
         text = self.text
         new = new_part(text, earlier.text)
         first_messages = earlier._first_messages(new[0])  # noqa: SLF001
+        self.has_many = earlier.has_many
         holes = repeated(new, len(text) - len(earlier.text), earlier.places.values(), first_messages)
         if not holes:
             return False
@@ -120,23 +134,26 @@ class Members:
             self._places = _places(self.text, self._values)
         return self._places
 
-    def message_places(self) -> list[Place]:
+    def message_places(self, most: int | None = None) -> list[Place]:
         """Where the messages stand, in order; empty where they are no list. Those that an earlier body had are not
-        looked for again."""
+        looked for again. Where more than `most` are new, only those are given that are known already."""
         start, end = self.places.get("messages", (0, 0))
         if self.text[start : start + 1] != b"[":
             return []
         known = self.known_messages
         at = known[-1][1] if known else start
-        self.known_messages = known = [*known, *items(self.text, at, end, within=at > start)]
-        return known
+        found = [*known, *items(self.text, at, end, within=at > start, most=most)]
+        if len(found) <= _MOST_MESSAGES:
+            self.known_messages = found
+        return found
 
     def _first_messages(self, until: int) -> Place | None:
         """Where the messages stand together that end before that place and are not all; None where these are few."""
         start, end = self.places.get("messages", (0, 0))
-        if not start + WORTH < until <= end:
+        if self.has_many or not start + WORTH < until <= end:
             return None
-        found = self.message_places()
+        found = self.message_places(_MOST_MESSAGES)
+        self.has_many = not found or self.text[found[-1][1] : end].strip() != b"]"
         count = bisect_left(found, until, key=_END)
         return (start + 1, found[count - 1][1]) if count and found[count - 1][1] - start > WORTH else None
 

@@ -157,6 +157,26 @@ def test_of_what_an_earlier_body_had_nothing_is_decoded_again(monkeypatch: pytes
     assert (third.raw("tools"), third.get("stream")) == (b'[{"name":"Bash"}]', True)
 
 
+def test_of_very_many_messages_the_places_are_told_and_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They would take many times as much as the body, and the loop would wait for them."""
+    monkeypatch.setattr(read, "_MOST_MESSAGES", 3)
+    first = Members(b'{"model":"m","messages":[10,20,30,40]}')
+    second = b'{"model":"m","messages":[10,20,30,40,50]}'
+    assert told(second, first) == told(second)
+    assert first.known_messages == []
+    assert len(first.message_places()) == 4
+    assert first.known_messages == []
+    third = Members(second, earlier=Members(second, earlier=first))
+    assert third.has_many  # and nobody has looked for them again
+    few = Members(b'{"model":"m","messages":[10,20,30]}')
+    assert told(second, few) == told(second)
+    assert (len(few.known_messages), few.has_many) == (3, False)
+    grown = Members(b'{"model":"m","messages":[10,20,30,40,50,60,70]}', earlier=few)
+    assert not grown.has_many
+    assert told(second, grown) == told(second)
+    assert grown.has_many
+
+
 def test_what_is_known_of_tools_is_known_of_those_that_repeat_them() -> None:
     first = Members(b'{"model":"m","messages":["one"],"tools":["two"]}')
     same = Members(b'{"model":"m","messages":["one","more"],"tools":["two"]}', earlier=first)
