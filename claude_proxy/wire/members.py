@@ -17,6 +17,7 @@ from claude_proxy.wire.json_parts import items
 from claude_proxy.wire.repeated import WORTH, Place, new_part, places_in_whole, repeated, shortened
 
 _PIECE = 64 << 10  # bytes
+_MOST_MEMBERS = 100  # of a body beside which another is read; Claude Code's have about ten
 _MOST_MESSAGES = 10_000  # that are remembered, or looked for on the event loop: a thousand take a millisecond
 
 
@@ -98,6 +99,8 @@ class Members:
 
     def _read_beside(self, earlier: "Members") -> bool:
         """Reads what is new in the text. False where it has to be read as a whole, be it for the fault in it."""
+        if len(earlier._values) > _MOST_MEMBERS:  # noqa: SLF001
+            return False  # to find where each of a hundred thousand stands takes longer than to read them
         text = self.text
         new = new_part(text, earlier.text)
         first_messages = earlier._first_messages(new[0])  # noqa: SLF001

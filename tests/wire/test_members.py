@@ -157,6 +157,16 @@ def test_of_what_an_earlier_body_had_nothing_is_decoded_again(monkeypatch: pytes
     assert (third.raw("tools"), third.get("stream")) == (b'[{"name":"Bash"}]', True)
 
 
+def test_beside_very_many_members_a_body_is_read_as_a_whole() -> None:
+    """To walk through a hundred thousand of them would take the loop a tenth of a second."""
+    many = {"model": "m", "tools": ["two"]} | {f"n{number}": number for number in range(read._MOST_MEMBERS)}
+    first = Members(written(many))
+    second = written(many | {"max_tokens": 9})
+    assert told(second, first) == told(second)
+    Members(second, earlier=first)
+    assert first._places is None
+
+
 def test_of_very_many_messages_the_places_are_told_and_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     """They would take many times as much as the body, and the loop would wait for them."""
     monkeypatch.setattr(read, "_MOST_MESSAGES", 3)
