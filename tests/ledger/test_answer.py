@@ -33,6 +33,8 @@ def test_of_a_stream_that_was_cut_there_is_what_came() -> None:
     assert content(message_start()) == []
 
 
-@pytest.mark.parametrize("answer", [b"", b"<html>", b"event: ping\ndata: {}\n\n", EVENTS[1], b"data: x\n\n"])
+@pytest.mark.parametrize(
+    "answer", [b"", b"<html>", b"event: ping\ndata: {}\n\n", EVENTS[1], b"data: x\n\n", b'\n{"type":"message",']
+)
 def test_what_is_no_message_is_none(answer: bytes) -> None:
     assert message_of(answer) is None

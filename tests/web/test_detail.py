@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from claude_proxy.ledger.record import Bodies, ExchangeRecord, Kept
@@ -38,6 +38,7 @@ NUMBERS = iter(range(1, 1_000_000))
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(request=bodies, answer=bodies, stream=st.booleans())
+@example(request=b"", answer=b'{"type":"error"', stream=True)
 def test_any_body_comes_out_as_it_was(store: SqliteStore, request: bytes, answer: bytes, *, stream: bool) -> None:
     of = record(next(NUMBERS), kept=Kept.WHOLE, stream=stream)
     text = shown(store, of, Bodies((), request, (), answer))
