@@ -5,7 +5,7 @@ A cell is observed over real sockets. The matrix of all cells is `docs/faults.md
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -116,7 +116,7 @@ async def observe(home: Path, name: str, *, stream: bool, two: bool) -> Observed
                 seen="events until it left" if answer is None else _seen(answer),
                 end=line["end"],
                 asked=f"{asked} + {len(house.second.received)}" if two else str(asked),
-                breaker=_breaker(routes["first"].breaker),
+                breaker=_breaker(routes["first"].breaker, house.daemon.logged("breaker_open")),
                 failures=await _failures(house),
             )
             return Observed(cell, answer, (asked, len(house.second.received)))
@@ -151,19 +151,21 @@ def _seen(answer: RawAnswer) -> str:
     return f"what came, then an error event: {whose}" if len(events) > 1 else f"an error event: {whose}"
 
 
-def _breaker(breakers: Breakers) -> str:
-    parts = [f"{part.of}: {_state(part.breaker)}" for part in breakers.parts()]
+def _breaker(breakers: Breakers, opened: Sequence[Mapping[str, Any]]) -> str:
+    """`opened` are the lines that told of it, and for how long: how much of that is left depends on the machine."""
+    parts = [f"{part.of}: {_state(part.breaker, opened)}" for part in breakers.parts()]
+    assert len(parts) <= 1, "else which of them was opened for how long?"
     if breakers.counted and not parts:
         parts.append(f"{breakers.counted} counted")
     return ", ".join(parts) or "closed"
 
 
-def _state(breaker: CircuitBreaker) -> str:
+def _state(breaker: CircuitBreaker, opened: Sequence[Mapping[str, Any]]) -> str:
     if breaker.state is BreakerState.HALF_OPEN:
         return "ready for a probe"
     if breaker.dead:
         return "open until its store changes"
-    return "open until the reset" if breaker.retry_in > 1e6 else f"open for {round(breaker.retry_in)} s"
+    return "open until the reset" if breaker.retry_in > 1e6 else f"open for {opened[-1]['for_s']} s"
 
 
 _ERRORS = re.compile(r'^claude_proxy_upstream_errors_total\{kind="(\w+)",upstream="(\w+)"\} (\d+)', re.MULTILINE)
