@@ -5,7 +5,7 @@ import json
 import pytest
 
 from claude_proxy.ledger.answer import message_of
-from tests.stand_in import message_json, message_start, text_stream
+from tests.stand_in import message_start, text_stream
 
 EVENTS = text_stream("an answer")
 
@@ -20,11 +20,6 @@ def content(answer: bytes) -> list[dict[str, str]]:
 
 def test_a_stream_becomes_the_message_that_it_describes() -> None:
     assert content(b"".join(EVENTS)) == [{"type": "text", "text": "an answer"}]
-
-
-def test_a_whole_message_is_itself() -> None:
-    answer = message_json("an answer")
-    assert message_of(answer) == answer
 
 
 def test_of_a_stream_that_was_cut_there_is_what_came() -> None:
