@@ -3,12 +3,11 @@
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
-from importlib import import_module
 
 import msgspec
 from msgspec.structs import replace
 
-from claude_proxy.aside import aside
+from claude_proxy.aside import imported
 from claude_proxy.bookkeeping import answers_kept, reading, recording
 from claude_proxy.config.sections import takes_login
 from claude_proxy.config.settings import Settings, UpstreamSettings
@@ -294,7 +293,7 @@ async def _scrape(
     """What Prometheus gets."""
     # Imported when it is first asked for, by whoever does: it leads to prometheus_client, a thirtieth of the start.
     # Aside: on the loop all requests waited for 25 to 35 ms, beside it for 5 at a time, after which Python lets it in.
-    await aside(partial(import_module, "claude_proxy.observers.scrape"))
+    await imported("claude_proxy.observers.scrape")
     from claude_proxy.observers import scrape
 
     return scrape.text(

@@ -6,7 +6,8 @@ from functools import partial
 
 import pytest
 
-from claude_proxy.aside import aside
+from claude_proxy.aside import aside, imported
+from tests.imported_where import importing
 from tests.running import eventually
 
 
@@ -44,3 +45,14 @@ async def test_who_is_cancelled_does_not_wait_for_its_end() -> None:
     assert thread.is_alive()
     may_end.set()
     await eventually(lambda: not thread.is_alive())
+
+
+async def test_a_module_is_imported_beside_the_loop_and_once() -> None:
+    with importing("claude_proxy.observers.scrape") as threads:
+        await imported("claude_proxy.observers.scrape")
+        before = threading.active_count()
+        waiting = imported("claude_proxy.observers.scrape")
+        with pytest.raises(StopIteration):  # at once, without a turn of the loop
+            waiting.send(None)
+        assert threading.active_count() <= before
+    assert [thread is threading.current_thread() for thread in threads] == [False]

@@ -2,13 +2,11 @@
 
 import time
 from collections.abc import Awaitable, Callable
-from functools import partial
-from importlib import import_module
 from typing import TypeVar
 
 import msgspec
 
-from claude_proxy.aside import aside
+from claude_proxy.aside import imported
 from claude_proxy.failures import AttemptFailed
 
 T = TypeVar("T")
@@ -38,7 +36,7 @@ async def with_retries(
     # Only now: tenacity costs as much as a small request, and a fiftieth of the start to be imported, and nearly all
     # requests succeed at once. Aside, or all others would wait for that.
     try:
-        await aside(partial(import_module, "claude_proxy.forwarding.again"))
+        await imported("claude_proxy.forwarding.again")
         from claude_proxy.forwarding.again import try_again
 
         left = settings.max_elapsed - (time.monotonic() - started)
