@@ -13,7 +13,7 @@ from claude_proxy.health_report import HealthReport, NotAnswering, ask_health
 from claude_proxy.ledger.record import AttemptRecord, ExchangeRecord
 from claude_proxy.ledger.sqlite_reader import SqliteReader
 from claude_proxy.upstreams.route import Target
-from claude_proxy.wire.messages import MESSAGES, ClientRequest
+from claude_proxy.wire.messages import AGENT_ID, MESSAGES, ClientRequest
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ class Question:
 
 def explain_lines(settings: Settings, environment: Mapping[str, str], question: Question) -> Iterator[str]:
     """The answer, line by line. Raises ValueError where the body is no Messages request."""
-    headers = (("x-claude-code-agent-id", "explain"),) if question.subagent else ()
+    headers = ((AGENT_ID, "explain"),) if question.subagent else ()
     body = question.body or json.dumps({"model": question.model, "stream": True, "messages": []}).encode()
     request = ClientRequest.read("POST", MESSAGES, headers, body)
     decision = build_routes(settings, environment, _discard).decide(request)

@@ -19,10 +19,9 @@ from claude_proxy.web.outlet import Outlet
 from claude_proxy.web.protocol import LimitSettings
 from claude_proxy.wire.headers import Headers, first, nominates_end_to_end
 from claude_proxy.wire.members import BadBody
-from claude_proxy.wire.messages import COUNT_TOKENS, MESSAGES, ClientRequest
+from claude_proxy.wire.messages import AGENT_ID, COUNT_TOKENS, MESSAGES, SESSION_ID, ClientRequest
 
 _LARGE = 1 << 20  # bytes of a body that is read on a thread
-_CONVERSATION = ("x-claude-code-session-id", "x-claude-code-agent-id")
 
 
 class MessagesDoor:
@@ -58,7 +57,7 @@ class MessagesDoor:
             return ClientRequest(request.method, target, headers, body, body, local)
         coding = first(headers, "content-encoding")
         text = body if coding is None else await decoded(body, coding, self._limits)
-        conversation = tuple(map(request.headers.get, _CONVERSATION))
+        conversation = tuple(map(request.headers.get, (SESSION_ID, AGENT_ID)))
         earlier = self._last.of(conversation) if len(text) >= SHORTEST else None
         read = partial(ClientRequest.read, request.method, target, headers, body, text, local=local, earlier=earlier)
         try:

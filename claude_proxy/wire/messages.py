@@ -14,6 +14,10 @@ from claude_proxy.wire.members import BadBody, Members
 MESSAGES = "/v1/messages"
 COUNT_TOKENS = "/v1/messages/count_tokens"
 
+# Claude Code's own headers: which conversation a request belongs to, and which subagent of it asks.
+SESSION_ID = "x-claude-code-session-id"
+AGENT_ID = "x-claude-code-agent-id"
+
 MAX_MODEL = 256
 """Characters of a model's name; it becomes a field of a log line."""
 
@@ -107,11 +111,11 @@ class ClientRequest(msgspec.Struct, frozen=True, dict=True, weakref=True):
     @property
     def agent_id(self) -> str | None:
         """The subagent that asks; None for the main conversation."""
-        return self.header("x-claude-code-agent-id")
+        return self.header(AGENT_ID)
 
     @property
     def session_id(self) -> str | None:
-        return self.header("x-claude-code-session-id")
+        return self.header(SESSION_ID)
 
     @cached_property
     def user_id(self) -> str | None:
