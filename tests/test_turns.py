@@ -3,7 +3,8 @@
 import asyncio
 import threading
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 
 from claude_proxy.turns import Turns
 
@@ -56,31 +57,30 @@ def test_a_turn_that_only_looks_for_what_has_come_is_under_way() -> None:
         assert not turns.await_rest(0.01)
 
 
-def test_a_rest_that_begins_while_it_is_awaited_is_told_at_once() -> None:
-    turns = Turns()
+@contextmanager
+def awaited(turns: Turns) -> Iterator[threading.Thread]:
+    """A thread that awaits the rest of a turn that is under way, and is told of it within the block."""
     turns.select(0)
     found: list[bool] = []
     waiting = threading.Thread(target=lambda: found.append(turns.await_rest(LONG)))
     waiting.start()
-    while waiting.is_alive():
-        turns.select(0.001)
+    yield waiting
+    waiting.join()
     assert found == [True]
-    turns.close()
+
+
+def test_a_rest_that_begins_while_it_is_awaited_is_told_at_once() -> None:
+    with Turns() as turns, awaited(turns) as waiting:
+        while waiting.is_alive():
+            turns.select(0.001)
 
 
 def test_a_look_for_what_else_has_come_is_not_told_as_a_rest() -> None:
-    turns = Turns()
-    turns.select(0)
-    found: list[bool] = []
-    waiting = threading.Thread(target=lambda: found.append(turns.await_rest(LONG)))
-    waiting.start()
-    deadline = time.monotonic() + LONG
-    while not turns._is_awaited:
-        assert time.monotonic() < deadline
-        time.sleep(0.001)
-    turns.select(0)
-    assert not turns._over.is_set()
-    turns.select(0.001)
-    waiting.join()
-    assert found == [True]
-    turns.close()
+    with Turns() as turns, awaited(turns):
+        deadline = time.monotonic() + LONG
+        while not turns._is_awaited:
+            assert time.monotonic() < deadline
+            time.sleep(0.001)
+        turns.select(0)
+        assert not turns._over.is_set()
+        turns.select(0.001)
