@@ -8,6 +8,8 @@ from tests.running import running
 
 _IMPORTED = re.compile(r"^import time:.*\| +(\S+)$")
 
+_BY_NO_OTHER = re.compile(r"^import time:.*\| \S+$")  # else it stands further to the right
+
 LATER = {
     "aiohttp.web",
     "difflib",
@@ -39,6 +41,8 @@ async def test_what_is_needed_later_is_not_imported_when_it_serves(tmp_path: Pat
     async with running(tmp_path, env={"PYTHONPROFILEIMPORTTIME": "1", **UNSET}, has_file=False) as daemon:
         assert (await ask(f"{daemon.url}/health", method="GET")).status == 200
         imported = {match[1] for line in daemon.lines if (match := _IMPORTED.match(line))}
+        by_no_other = {line.rpartition("| ")[2] for line in daemon.lines if _BY_NO_OTHER.match(line)}
+    assert "aiohttp" in by_no_other, "from deeper down each call of its imports takes Python a piece of its stack"
     assert {"claude_proxy.web.app", "claude_proxy.ledger.sqlite_file", "sqlite3"} <= imported
     packages = {name.split(".")[0] for name in imported}
     assert not (imported | packages) & (LATER | OTHERS)

@@ -11,6 +11,7 @@ from tests.in_process import LOGIN, in_process
 from tests.stand_in import StandIn, says
 from tests.web.knocking import JSON, knock, told
 
+SUBAGENT = ("x-claude-code-agent-id", "a1b2c3d4e5f6a7b8c")
 SESSION = ("X-Claude-Code-Session-Id", "5e551011-0000-4000-8000-000000000001")
 
 
@@ -20,9 +21,8 @@ def body(*messages: str) -> bytes:
     return json.dumps({"model": "claude-sonnet-4-5", "messages": said, "max_tokens": 9}, ensure_ascii=False).encode()
 
 
-async def test_what_is_new_in_a_conversation_is_all_that_is_read(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def bytes_read(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Of each body that is looked into, from now on."""
     decode, read = members._decode_members, list[int]()
 
     def counted(text: bytes) -> Any:
@@ -30,6 +30,13 @@ async def test_what_is_new_in_a_conversation_is_all_that_is_read(
         return decode(text)
 
     monkeypatch.setattr(members, "_decode_members", counted)
+    return read
+
+
+async def test_what_is_new_in_a_conversation_is_all_that_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = bytes_read(monkeypatch)
     first, second, third = body("one"), body("one", "two"), body("one", "two", "three")
     async with (
         StandIn(says("hello")) as upstream,
@@ -49,3 +56,17 @@ async def test_what_is_new_in_a_conversation_is_all_that_is_read(
             answer = await knock(daemon, "POST", "/v1/messages", headers, spoilt)
             assert (answer.status, fault in told(answer)) == (400, True)
         assert len(upstream.received) == 3
+
+
+async def test_a_subagent_does_not_displace_the_conversation_that_it_works_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = bytes_read(monkeypatch)
+    async with (
+        StandIn(says("hello")) as upstream,
+        in_process(tmp_path, {"upstreams": {"claude": {"base_url": upstream.url}}}) as daemon,
+    ):
+        headers = [*LOGIN.items(), JSON, SESSION]
+        for more, asked in (([], body("one")), ([SUBAGENT], body("another")), ([], body("one"))):
+            assert (await knock(daemon, "POST", "/v1/messages", [*headers, *more], asked)).status == 200
+    assert read[2] < 200
