@@ -11,7 +11,7 @@ from contextlib import ExitStack, contextmanager
 
 import pytest
 
-from claude_proxy.turns import Turns
+from claude_proxy.turns import Turns, _Queue
 
 LONG = 10.0  # seconds, in which what is waited for happens
 
@@ -129,6 +129,23 @@ def test_a_turn_takes_on_what_fits_in_two_milliseconds(busy: Busy) -> None:
 def test_after_a_dear_turn_each_takes_on_twice_as_much_as_the_one_before(busy: Busy) -> None:
     assert [busy.serve(1.0) for _ in range(3)] == [1, 1, 1]
     assert [busy.serve(0.0) for _ in range(8)] == [1, 2, 4, 8, 16, 32, 40, 40]
+
+
+def test_kqueue_is_asked_for_few_and_told_of_changes_as_ever() -> None:
+    """What macOS has in place of epoll; of it there is only the signature here (docs.python.org/3/library/select)."""
+    asked: list[tuple[object, int, float | None]] = []
+
+    class Kqueue:
+        def control(self, changes: object, most: int, timeout: float | None = None, /) -> list[object]:
+            asked.append((changes, most, timeout))
+            return []
+
+    queue = _Queue(Kqueue())
+    queue.most = 3
+    queue.control(["a change"], 0, 0)
+    queue.control(None, 40, None)
+    queue.control(None, 2, 0.5)
+    assert asked == [(["a change"], 0, 0), (None, 3, None), (None, 2, 0.5)]
 
 
 def test_sockets_are_served_in_their_turn(busy: Busy) -> None:
