@@ -70,6 +70,10 @@ class FakeSecurity:
             os.mkfifo(gate)
         self._say({"items": self._items, "asks": True})
 
+    def is_answered(self) -> None:
+        """The dialog is closed: the call that opened it goes on. One that is under way must be waiting."""
+        (self._directory / "gate").write_text("")
+
     def waits_for(self, seen: Path) -> None:
         """From now on it goes on once a file of this directory is named for its process."""
         self._seen = str(seen)
